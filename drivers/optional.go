@@ -1,0 +1,232 @@
+package drivers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"time"
+)
+
+// InfoLister is the ability to stream a directory with sizes and times.
+type InfoLister interface {
+	ListInfo(ctx context.Context, dir string) iter.Seq2[FileInfo, error]
+}
+
+// ListInfo yields the direct children of dir, in no order. An error ends it.
+// Size and time may be looked up only when asked for; a child that has gone by
+// then has size 0 and the zero time. Fallback: List, then Stat of each child.
+func ListInfo(ctx context.Context, d StorageDriver, dir string) iter.Seq2[FileInfo, error] {
+	if l, ok := d.(InfoLister); ok {
+		return l.ListInfo(ctx, dir)
+	}
+	return func(yield func(FileInfo, error) bool) {
+		paths, err := d.List(ctx, dir)
+		if err != nil {
+			yield(nil, err)
+			return
+		}
+		for _, path := range paths {
+			info, err := d.Stat(ctx, path)
+			if isOdd(err) {
+				continue
+			}
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			if !yield(info, nil) {
+				return
+			}
+		}
+	}
+}
+
+// isOdd reports whether a child's error is its own: it has vanished, its name
+// cannot be asked for, or it is nobody's to see. One such child must not fail
+// the listing. A store that does not answer is another matter: leaving out what
+// is there would let a sync tool delete it on the other side.
+func isOdd(err error) bool {
+	return errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrInvalid) || errors.Is(err, fs.ErrPermission)
+}
+
+// InfoWalker is the ability to stream a whole subtree's files.
+type InfoWalker interface {
+	WalkInfo(ctx context.Context, from, startAfter string) iter.Seq2[FileInfo, error]
+}
+
+// WalkInfo yields every file (no directories) below from, in the order of Walk,
+// leaving out all up to and including startAfter if it is not empty. An error
+// ends it. Fallback: Walk.
+func WalkInfo(ctx context.Context, d StorageDriver, from, startAfter string) iter.Seq2[FileInfo, error] {
+	if w, ok := d.(InfoWalker); ok {
+		return w.WalkInfo(ctx, from, startAfter)
+	}
+	return func(yield func(FileInfo, error) bool) {
+		stopped := false
+		err := d.Walk(ctx, from, func(info FileInfo) error {
+			if info.IsDir() {
+				return nil
+			}
+			// A driver may ignore the hint.
+			if startAfter != "" && ComparePaths(info.Path(), startAfter) <= 0 {
+				return nil
+			}
+			if stopped = !yield(info, nil); stopped {
+				return ErrFilledBuffer
+			}
+			return nil
+		}, WithStartAfterHint(startAfter))
+		if err != nil && !stopped {
+			yield(nil, err)
+		}
+	}
+}
+
+// ContentInfoGetter is the ability to get a file and its FileInfo at once.
+type ContentInfoGetter interface {
+	GetContentInfo(ctx context.Context, path string) ([]byte, FileInfo, error)
+}
+
+// GetContentInfo returns the whole file and its description, of one moment
+// where the driver can do that. Fallback: Stat, then GetContent.
+func GetContentInfo(ctx context.Context, d StorageDriver, path string) ([]byte, FileInfo, error) {
+	if g, ok := d.(ContentInfoGetter); ok {
+		return g.GetContentInfo(ctx, path)
+	}
+	info, err := d.Stat(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	content, err := d.GetContent(ctx, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return content, info, nil
+}
+
+// FileOpener is the ability to hand out a local descriptor.
+type FileOpener interface {
+	OpenFile(ctx context.Context, path string) (*os.File, error)
+}
+
+// OpenFile opens the local file behind path for reading. A driver without one
+// answers errors.ErrUnsupported.
+func OpenFile(ctx context.Context, d StorageDriver, path string) (*os.File, error) {
+	if o, ok := d.(FileOpener); ok {
+		return o.OpenFile(ctx, path)
+	}
+	return nil, ErrUnsupportedMethod{DriverName: d.Name()}
+}
+
+// ConditionalPutter is the ability to create a file only if it is absent.
+type ConditionalPutter interface {
+	PutContentIfAbsent(ctx context.Context, path string, content []byte) error
+}
+
+// PutContentIfAbsent is PutContent for a path that must not exist: else the
+// error is fs.ErrExist. Fallback: Stat, then PutContent, which two callers can
+// both pass.
+func PutContentIfAbsent(ctx context.Context, d StorageDriver, path string, content []byte) error {
+	if p, ok := d.(ConditionalPutter); ok {
+		return p.PutContentIfAbsent(ctx, path, content)
+	}
+	_, err := d.Stat(ctx, path)
+	if err == nil {
+		return Error{DriverName: d.Name(), Detail: &fs.PathError{Op: "put", Path: path, Err: fs.ErrExist}}
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return d.PutContent(ctx, path, content)
+}
+
+// Content is one whole file.
+type Content struct {
+	Path  string
+	Bytes []byte
+}
+
+// BatchPutter is the ability to put several files at the price of about one.
+type BatchPutter interface {
+	PutContents(ctx context.Context, files []Content) error
+}
+
+// PutContents puts the files in the order given: when one is visible all before
+// it are. All are durable when it returns nil; on an error a prefix of them may
+// have been put. Fallback: PutContent one by one.
+func PutContents(ctx context.Context, d StorageDriver, files []Content) error {
+	if p, ok := d.(BatchPutter); ok {
+		return p.PutContents(ctx, files)
+	}
+	for _, f := range files {
+		if err := d.PutContent(ctx, f.Path, f.Bytes); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// RangeReader is the ability to read a bounded range with one request.
+type RangeReader interface {
+	ReadRange(ctx context.Context, path string, offset, length int64) (io.ReadCloser, error)
+}
+
+// ReadRange reads length bytes from offset on, fewer at the end of the file.
+// A negative length is fs.ErrInvalid. Fallback: Reader, cut off.
+func ReadRange(ctx context.Context, d StorageDriver, path string, offset, length int64) (io.ReadCloser, error) {
+	if length < 0 {
+		return nil, Error{DriverName: d.Name(), Detail: fmt.Errorf("read %s: length %d: %w", path, length, fs.ErrInvalid)}
+	}
+	if r, ok := d.(RangeReader); ok {
+		return r.ReadRange(ctx, path, offset, length)
+	}
+	r, err := d.Reader(ctx, path, offset)
+	if err != nil {
+		return nil, err
+	}
+	return rangeBody{io.LimitReader(r, length), r}, nil
+}
+
+type rangeBody struct {
+	io.Reader
+	io.Closer
+}
+
+// TimeSetter is the ability to set a file's or directory's modification time.
+type TimeSetter interface {
+	Chtimes(ctx context.Context, path string, mtime time.Time) error
+}
+
+// Chtimes sets the modification time. A driver that cannot answers
+// errors.ErrUnsupported.
+func Chtimes(ctx context.Context, d StorageDriver, path string, mtime time.Time) error {
+	if s, ok := d.(TimeSetter); ok {
+		return s.Chtimes(ctx, path, mtime)
+	}
+	return ErrUnsupportedMethod{DriverName: d.Name()}
+}
+
+// FSInfo is how much room a driver's storage has.
+type FSInfo struct {
+	BlockSize               int64 // bytes
+	Blocks, Free, Available uint64
+	Files, FilesFree        uint64
+}
+
+// SpaceReporter is the ability to tell how much room there is.
+type SpaceReporter interface {
+	StatFS(ctx context.Context) (FSInfo, error)
+}
+
+// StatFS reports the room in d. A driver that has no bounds answers
+// errors.ErrUnsupported.
+func StatFS(ctx context.Context, d StorageDriver) (FSInfo, error) {
+	if s, ok := d.(SpaceReporter); ok {
+		return s.StatFS(ctx)
+	}
+	return FSInfo{}, ErrUnsupportedMethod{DriverName: d.Name()}
+}
