@@ -1,0 +1,99 @@
+package fusefs
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"registryfs/layout"
+)
+
+// base is the file under a name that is opened for writing.
+//
+// For a digest-named file, what is written is compared with what is there: the
+// usual copy of a blob onto itself stores nothing. The first difference turns
+// the comparison into an upload, which is how a truncated blob is repaired.
+type base struct {
+	found
+	digest digest.Digest // of the content, or "" where it is not known
+	named  bool          // the name is the digest: only the same bytes can be right
+	mtime  time.Time
+
+	in        *lazyReader
+	truncated bool  // by O_TRUNC or ftruncate(0): nothing of it is wanted
+	same      int64 // bytes from 0 on that were written and are equal
+}
+
+// visible is the size as the writer sees it.
+func (b *base) visible() int64 {
+	if b.truncated {
+		return b.same
+	}
+	return b.attr.size
+}
+
+func (b *base) clear() { b.truncated, b.same = true, 0 }
+
+func (b *base) close() { b.in.close() }
+
+func (b *base) read(ctx context.Context, p []byte, off int64) (int, error) {
+	return b.in.read(ctx, p[:min(int64(len(p)), max(0, b.visible()-off))], off)
+}
+
+// compare reports whether p is what stands at off already.
+func (b *base) compare(ctx context.Context, p []byte, off int64) (bool, error) {
+	if !b.named || off+int64(len(p)) > b.attr.size || (b.truncated && off != b.same) {
+		return false, nil
+	}
+	there := make([]byte, len(p))
+	if n, err := b.in.read(ctx, there, off); n < len(p) {
+		_ = err // what cannot be read cannot be equal: it is to be replaced
+		return false, nil
+	}
+	if !bytes.Equal(there, p) {
+		if !b.truncated && off > b.same {
+			return false, fmt.Errorf("the bytes written at %d are not those of %s: %w", off, b.digest, layout.ErrDigestMismatch)
+		}
+		return false, nil
+	}
+	if off == b.same {
+		b.same += int64(len(p))
+	}
+	return true, nil
+}
+
+// check is for a commit of nothing but equal bytes.
+func (b *base) check() error {
+	if b.truncated && b.same < b.attr.size {
+		return fmt.Errorf("%d of the %d bytes of %s were written: %w", b.same, b.attr.size, b.digest, layout.ErrDigestMismatch)
+	}
+	return nil
+}
+
+// copyTo puts what the writer sees of the base into an upload.
+func (b *base) copyTo(ctx context.Context, u *layout.Upload) error {
+	return copyRange(ctx, u, b.in, b.visible())
+}
+
+// copyRange copies the first n bytes of in.
+func copyRange(ctx context.Context, u *layout.Upload, in *lazyReader, n int64) error {
+	buf := make([]byte, min(n, 1<<20))
+	for off := int64(0); off < n; {
+		got, err := in.read(ctx, buf[:min(int64(len(buf)), n-off)], off)
+		if got == 0 {
+			if err == nil || err == io.EOF {
+				err = io.ErrUnexpectedEOF
+			}
+			return err
+		}
+		if _, err := u.WriteAt(ctx, buf[:got], off); err != nil {
+			return err
+		}
+		off += int64(got)
+	}
+	return nil
+}

@@ -1,0 +1,110 @@
+package fusefs
+
+import (
+	"context"
+	"iter"
+	"time"
+
+	"registryfs/layout"
+)
+
+// historiesDir is _history: a directory for each tag.
+type historiesDir struct {
+	derived
+	s    *fsys
+	repo layout.Repository
+}
+
+func (d *historiesDir) path() string { return "/info/" + string(d.repo.Name()) + "/_history" }
+
+func (d *historiesDir) attr(ctx context.Context) (attr, error) {
+	return d.s.repoDirAttr(ctx, d.path(), d.repo.Name(), layout.Dir{Kind: layout.DirTags})
+}
+
+func (d *historiesDir) lookup(ctx context.Context, name string) (found, error) {
+	tag, err := layout.ParseTagName(name)
+	if err != nil {
+		return found{}, errNoEntry
+	}
+	t, err := d.repo.Tags().Get(ctx, tag)
+	if err != nil {
+		return found{}, err
+	}
+	sub := &historyDir{s: d.s, repo: d.repo, tag: tag}
+	return found{d.s.dirKey(d.path() + "/" + name), sub, dirAttr(t.Tagged, mutable)}, nil
+}
+
+func (d *historiesDir) list(ctx context.Context) iter.Seq2[entry, error] {
+	return d.s.listTags(ctx, d.repo)
+}
+
+// historyDir is what one tag has pointed to, named by time so that ls sorts it.
+type historyDir struct {
+	derived
+	s    *fsys
+	repo layout.Repository
+	tag  layout.TagName
+}
+
+const historyTime = "20060102T150405Z"
+
+func (d *historyDir) path() string {
+	return "/info/" + string(d.repo.Name()) + "/_history/" + string(d.tag)
+}
+
+func (d *historyDir) attr(ctx context.Context) (attr, error) {
+	t, err := d.repo.Tags().Get(ctx, d.tag)
+	if isAbsent(err) {
+		return dirAttr(epoch, mutable), nil
+	}
+	return dirAttr(t.Tagged, mutable), err
+}
+
+// entries are the tag's history as files. The file is the manifest itself,
+// with the inode and the time it has everywhere; the time it was tagged is in
+// its name.
+func (d *historyDir) entries(ctx context.Context) ([]entry, error) {
+	history, err := d.repo.Tags().History(ctx, d.tag)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]entry, 0, len(history))
+	for _, h := range history {
+		if h.Digest == "" {
+			continue // an unreadable link names nothing; raw/ shows it
+		}
+		name := h.Time.UTC().Format(historyTime) + "-" + string(h.Digest.Algorithm()) + "-" + h.Digest.Encoded()
+		out = append(out, entry{name, d.s.linkFound(d.path(), h.Digest, &h.Descriptor)})
+	}
+	return out, nil
+}
+
+func (d *historyDir) lookup(ctx context.Context, name string) (found, error) {
+	entries, err := d.entries(ctx)
+	if err != nil {
+		return found{}, err
+	}
+	for _, e := range entries {
+		if e.name == name {
+			return e.found, nil
+		}
+	}
+	return found{}, errNoEntry
+}
+
+func (d *historyDir) list(ctx context.Context) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		entries, err := d.entries(ctx)
+		if err != nil {
+			yield(entry{}, err)
+			return
+		}
+		for _, e := range entries {
+			if !yield(e, nil) {
+				return
+			}
+		}
+	}
+}
+
+func unixNano(n int64) time.Time { return time.Unix(0, n) }

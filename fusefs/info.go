@@ -1,0 +1,200 @@
+package fusefs
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"registryfs/layout"
+)
+
+// infoNamesDir is info/ or a directory below it: what can be derived from a
+// repository, under its name.
+type infoNamesDir struct {
+	s    *fsys
+	name layout.RepositoryName
+}
+
+// derived makes a directory of info/ refuse changes with the reason.
+type derived struct{}
+
+func (derived) closed() error { return errDerived }
+
+var infoNames = []string{"_digests", "_history", "_uploads"}
+
+func (d *infoNamesDir) closed() error { return errDerived }
+
+func (d *infoNamesDir) path() string { return "/info" + slash(string(d.name)) }
+
+func (d *infoNamesDir) attr(ctx context.Context) (attr, error) {
+	return d.s.repoDirAttr(ctx, d.path(), d.name, layout.Dir{Kind: layout.DirRepository})
+}
+
+func (d *infoNamesDir) lookup(ctx context.Context, name string) (found, error) {
+	if f, ok, err := d.kind(ctx, name); ok {
+		return f, err
+	}
+	names := &namesDir{d.s, d.name}
+	f, err := names.lookup(ctx, name)
+	if err != nil || name[0] == '_' {
+		return found{}, errNoEntry
+	}
+	sub := &infoNamesDir{d.s, child(d.name, name)}
+	return found{key: d.s.dirKey(sub.path()), obj: sub, attr: f.attr}, nil
+}
+
+func (d *infoNamesDir) kind(ctx context.Context, name string) (found, bool, error) {
+	if d.name == "" {
+		return found{}, false, nil
+	}
+	repo := d.s.reg.Repository(d.name)
+	var dir directory
+	switch name {
+	case "_digests":
+		dir = &digestsDir{s: d.s, repo: repo}
+	case "_history":
+		dir = &historiesDir{s: d.s, repo: repo}
+	case "_uploads":
+		dir = &uploadsDir{s: d.s, repo: repo}
+	default:
+		return found{}, false, nil
+	}
+	f, err := d.s.dir(ctx, d.path()+"/"+name, dir)
+	return f, true, err
+}
+
+func (d *infoNamesDir) list(ctx context.Context) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		if !d.s.listChildren(ctx, d.name, d.path(), yield, func(sub layout.RepositoryName) directory { return &infoNamesDir{d.s, sub} }) {
+			return
+		}
+		if !(&namesDir{d.s, d.name}).isRepository(ctx) {
+			return
+		}
+		for _, name := range infoNames {
+			f, _, err := d.kind(ctx, name)
+			if !yield(entry{name, f}, err) {
+				return
+			}
+		}
+	}
+}
+
+// digestsDir is _digests: a symlink for each tag, so that ls -l shows which
+// tag is which digest.
+type digestsDir struct {
+	derived
+	s    *fsys
+	repo layout.Repository
+}
+
+func (d *digestsDir) attr(ctx context.Context) (attr, error) {
+	return d.s.repoDirAttr(ctx, "", d.repo.Name(), layout.Dir{Kind: layout.DirTags})
+}
+
+func (d *digestsDir) lookup(ctx context.Context, name string) (found, error) {
+	tag, err := layout.ParseTagName(name)
+	if err != nil {
+		return found{}, errNoEntry
+	}
+	t, err := d.repo.Tags().Get(ctx, tag)
+	if err != nil {
+		return found{}, err
+	}
+	// From info/<name>/_digests up to the root: one more than the name has parts.
+	up := strings.Repeat("../", strings.Count(string(d.repo.Name()), "/")+3)
+	to := "unreadable-link"
+	if t.Digest != "" {
+		to = up + "repositories/" + string(d.repo.Name()) + "/_manifests/" + string(t.Digest.Algorithm()) + "/" + t.Digest.Encoded()
+	}
+	l := &symlink{to, t.Tagged.UnixNano()}
+	a, err := l.attr(ctx)
+	a.mtime = t.Tagged
+	return found{d.s.secret.of("symlink", string(d.repo.Name()), name, to), l, a}, err
+}
+
+func (d *digestsDir) list(ctx context.Context) iter.Seq2[entry, error] {
+	return d.s.listTags(ctx, d.repo)
+}
+
+// symlink is a symbolic link of info/.
+type symlink struct {
+	to    string
+	mtime int64 // Unix nanoseconds
+}
+
+var _ = (linkTarget)((*symlink)(nil))
+
+func (l *symlink) attr(context.Context) (attr, error) {
+	return attr{mode: syscall.S_IFLNK | 0o777, size: int64(len(l.to)), mtime: unixNano(l.mtime), nlink: 1, ttl: mutable}, nil
+}
+
+func (l *symlink) readlink() string { return l.to }
+
+// uploadsDir is _uploads: the uploads that clients have begun.
+type uploadsDir struct {
+	derived
+	s    *fsys
+	repo layout.Repository
+}
+
+func (d *uploadsDir) attr(ctx context.Context) (attr, error) {
+	return d.s.repoDirAttr(ctx, "", d.repo.Name(), layout.Dir{Kind: layout.DirUploads})
+}
+
+func (d *uploadsDir) found(e *layout.Entry) found {
+	return found{
+		key:  d.s.secret.of("upload", string(d.repo.Name()), e.Name),
+		obj:  &uploadFile{d.s, d.repo, e.Name, *e},
+		attr: readOnlyAttr(e.Size, e.ModTime, mutable),
+	}
+}
+
+func (d *uploadsDir) lookup(ctx context.Context, name string) (found, error) {
+	for e, err := range d.repo.Uploads(ctx) {
+		if err != nil {
+			return found{}, err
+		}
+		if e.Name == name {
+			return d.found(&e), nil
+		}
+	}
+	return found{}, errNoEntry
+}
+
+func (d *uploadsDir) list(ctx context.Context) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		for e, err := range d.repo.Uploads(ctx) {
+			if isAbsent(err) {
+				return
+			}
+			if !yield(entry{e.Name, d.found(&e)}, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// uploadFile is what has come of an upload so far.
+type uploadFile struct {
+	s    *fsys
+	repo layout.Repository
+	id   string
+	seen layout.Entry
+}
+
+var _ = (opener)((*uploadFile)(nil))
+
+func (f *uploadFile) attr(context.Context) (attr, error) {
+	return readOnlyAttr(f.seen.Size, f.seen.ModTime, mutable), nil
+}
+
+func (f *uploadFile) open(context.Context, *node) (reader, uint32, error) {
+	// Direct: the file grows.
+	return &lazyReader{size: f.seen.Size, openBlob: func(ctx context.Context) (*layout.BlobReader, error) {
+		return f.repo.OpenUpload(ctx, f.id)
+	}}, fuse.FOPEN_DIRECT_IO, nil
+}

@@ -1,0 +1,257 @@
+package fusefs
+
+import (
+	"context"
+	"io"
+	"sync"
+	"syscall"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// handle is an open file or directory.
+type handle struct {
+	n       *node
+	draft   *draft     // a file being written, or its reader
+	reader  reader     // any other file
+	listing *dirHandle // a directory
+	backing *backing   // while its reads go past us
+}
+
+// handleTable holds the open files by the number the kernel knows them by.
+type handleTable struct {
+	mu   sync.RWMutex // guards the following
+	open map[uint64]*handle
+	last uint64
+}
+
+func (t *handleTable) add(h *handle) uint64 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.open == nil {
+		t.open = map[uint64]*handle{}
+	}
+	t.last++
+	t.open[t.last] = h
+	return t.last
+}
+
+func (t *handleTable) get(fh uint64) *handle {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.open[fh]
+}
+
+func (t *handleTable) remove(fh uint64) *handle {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	h := t.open[fh]
+	delete(t.open, fh)
+	return h
+}
+
+func (t *handleTable) count() int {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return len(t.open)
+}
+
+// uploading returns the paths of drafts with open handles.
+func (t *handleTable) uploading(s *fsys) []string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var out []string
+	for _, h := range t.open {
+		if h.draft != nil {
+			out = append(out, s.nodes.path(h.n))
+		}
+	}
+	return out
+}
+
+// Open implements fuse.RawFileSystem.
+func (s *fsys) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	s.stats.count(opOpen)
+	n, obj := s.nodes.get(in.NodeId)
+	if n == nil {
+		return fuse.Status(syscall.ESTALE)
+	}
+	ctx := request(cancel, &in.InHeader)
+	writing := in.Flags&syscall.O_ACCMODE != syscall.O_RDONLY || in.Flags&syscall.O_TRUNC != 0
+	if writing && s.opts.ReadOnly {
+		return s.fail("open", n, "", errReadOnly)
+	}
+	if d, ok := obj.(*draft); ok {
+		if writing {
+			s.writers.opened(in.Pid)
+		}
+		s.openDraft(n, d, writing && in.Flags&syscall.O_TRUNC != 0, out)
+		return fuse.OK
+	}
+	if writing {
+		return s.openReplaced(ctx, n, obj, in, out)
+	}
+	o, ok := obj.(opener)
+	if !ok {
+		return fuse.Status(syscall.EISDIR)
+	}
+	r, flags, err := o.open(ctx, n)
+	if err != nil {
+		return s.fail("open", n, "", err)
+	}
+	h := &handle{n: n, reader: r}
+	out.OpenFlags = flags
+	if lazy, ok := r.(*lazyReader); ok && flags&fuse.FOPEN_DIRECT_IO == 0 {
+		s.passthrough.offer(ctx, s, h, lazy, out)
+	}
+	out.Fh = s.handles.add(h)
+	return fuse.OK
+}
+
+// openDraft answers with direct I/O: no byte of a draft may stay in the page
+// cache, where a reader could take it for committed.
+func (s *fsys) openDraft(n *node, d *draft, trunc bool, out *fuse.OpenOut) {
+	d.open(trunc)
+	out.Fh = s.handles.add(&handle{n: n, draft: d})
+	out.OpenFlags = fuse.FOPEN_DIRECT_IO
+}
+
+// openReplaced opens an existing file for writing. The kernel knows it by the
+// node that readers have; writing through that would change the size they see
+// and the pages they share. So the answer is ESTALE, upon which the kernel
+// looks the name up once more and is told a draft.
+func (s *fsys) openReplaced(ctx context.Context, n *node, obj object, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	if _, ok := obj.(replaceable); !ok {
+		return s.fail("open for writing", n, "", errFixed)
+	}
+	if s.writers.expect(in.Pid, n.key) {
+		return fuse.Status(syscall.ESTALE)
+	}
+	a, err := obj.attr(ctx)
+	if err != nil {
+		return s.fail("open for writing", n, "", err)
+	}
+	parent, name := s.nodes.place(n)
+	if parent == nil {
+		return s.fail("open for writing", n, "", errFixed)
+	}
+	dir, _ := s.nodes.parentObject(n).(directory)
+	d, err := overwrite(ctx, parent, dir, name, &found{key: n.key, obj: obj, attr: a})
+	if err != nil {
+		return s.fail("open for writing", n, "", err)
+	}
+	s.openDraft(n, d, in.Flags&syscall.O_TRUNC != 0, out)
+	return fuse.OK
+}
+
+// Read implements fuse.RawFileSystem.
+func (s *fsys) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
+	s.stats.count(opRead)
+	h := s.handles.get(in.Fh)
+	if h == nil {
+		return nil, fuse.EBADF
+	}
+	n, err := h.read(request(cancel, &in.InHeader), buf, int64(in.Offset))
+	if n == 0 && err != nil && err != io.EOF {
+		return nil, s.fail("read", h.n, "", err)
+	}
+	s.stats.read(n)
+	return fuse.ReadResultData(buf[:n]), fuse.OK
+}
+
+func (h *handle) read(ctx context.Context, p []byte, off int64) (int, error) {
+	switch {
+	case h.draft != nil:
+		return h.draft.read(ctx, p, off)
+	case h.reader != nil:
+		return h.reader.read(ctx, p, off)
+	}
+	return 0, syscall.EISDIR
+}
+
+// Write implements fuse.RawFileSystem.
+func (s *fsys) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
+	s.stats.count(opWrite)
+	h := s.handles.get(in.Fh)
+	if h == nil || h.draft == nil {
+		return 0, fuse.EBADF
+	}
+	n, err := h.draft.write(unbroken(), data, int64(in.Offset))
+	if err != nil {
+		return 0, s.fail("write", h.n, "", err)
+	}
+	s.stats.wrote(n)
+	return uint32(n), fuse.OK
+}
+
+// Flush implements fuse.RawFileSystem. It is where a program that copies a
+// file sees whether its content was taken.
+func (s *fsys) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
+	s.stats.count(opFlush)
+	return s.commit("close", in.Fh)
+}
+
+// Fsync implements fuse.RawFileSystem: a commit is durable.
+func (s *fsys) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
+	s.stats.count(opFsync)
+	return s.commit("fsync", in.Fh)
+}
+
+func (s *fsys) commit(op string, fh uint64) fuse.Status {
+	h := s.handles.get(fh)
+	if h == nil || h.draft == nil {
+		return fuse.OK
+	}
+	if err := h.draft.flush(unbroken()); err != nil {
+		return s.fail(op, h.n, "", err)
+	}
+	return fuse.OK
+}
+
+// Release implements fuse.RawFileSystem.
+func (s *fsys) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	h := s.handles.remove(in.Fh)
+	if h == nil {
+		return
+	}
+	s.passthrough.release(s, h)
+	if h.reader != nil {
+		h.reader.close()
+	}
+	if h.draft != nil {
+		h.draft.release(unbroken())
+	}
+}
+
+// CopyFileRange implements fuse.RawFileSystem. A copy of a whole stored file
+// moves no bytes: the draft refers to the blob.
+func (s *fsys) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
+	s.stats.count(opCopy)
+	src, dst := s.handles.get(in.FhIn), s.handles.get(in.FhOut)
+	if src == nil || dst == nil || dst.draft == nil {
+		return 0, fuse.EBADF
+	}
+	from, ok := src.reader.(*lazyReader)
+	if !ok {
+		return 0, fuse.ENOTSUP // the kernel reads and writes instead
+	}
+	const most = 1 << 30 // the answer has 32 bits
+	n := min(int64(in.Len), most, max(0, from.size-int64(in.OffIn)))
+	if n == 0 {
+		return 0, fuse.OK
+	}
+	ctx := request(cancel, &in.InHeader)
+	if from.digest != "" && dst.draft.copyRange(from.digest, from.size, int64(in.OffIn), int64(in.OffOut), n) {
+		return uint32(n), fuse.OK
+	}
+	buf := make([]byte, min(n, 1<<20))
+	got, err := from.read(ctx, buf, int64(in.OffIn))
+	if got == 0 {
+		return 0, s.fail("read", src.n, "", err)
+	}
+	wrote, err := dst.draft.write(unbroken(), buf[:got], int64(in.OffOut))
+	if err != nil {
+		return 0, s.fail("write", dst.n, "", err)
+	}
+	return uint32(wrote), fuse.OK
+}

@@ -1,0 +1,267 @@
+package fusefs
+
+import (
+	"context"
+	"iter"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"registryfs/layout"
+)
+
+// namesDir is repositories/ (with an empty name) or a directory below it: a
+// repository, or a part of the name of one, or both.
+type namesDir struct {
+	s    *fsys
+	name layout.RepositoryName
+}
+
+var (
+	_ = (folder)((*namesDir)(nil))
+	_ = (timeSetter)((*namesDir)(nil))
+	_ = (closed)((*namesDir)(nil))
+)
+
+// kindNames are a repository's own directories, in the order in which rm -r
+// can take them: no tag goes after its manifest, no manifest after its blobs.
+var kindNames = []string{"_tags", "_manifests", "_blobs"}
+
+func (d *namesDir) path() string { return "/repositories" + slash(string(d.name)) }
+
+// slash puts a slash before what is not empty.
+func slash(s string) string {
+	if s == "" {
+		return ""
+	}
+	return "/" + s
+}
+
+func child(parent layout.RepositoryName, name string) layout.RepositoryName {
+	if parent == "" {
+		return layout.RepositoryName(name)
+	}
+	return parent + "/" + layout.RepositoryName(name)
+}
+
+func (d *namesDir) dir() layout.Dir { return layout.Dir{Kind: layout.DirRepository} }
+
+func (d *namesDir) attr(ctx context.Context) (attr, error) {
+	return d.s.repoDirAttr(ctx, d.path(), d.name, d.dir())
+}
+
+func (d *namesDir) setModTime(ctx context.Context, t time.Time) error {
+	return d.s.reg.Repository(d.name).SetModTime(ctx, d.dir(), t)
+}
+
+func (d *namesDir) lookup(ctx context.Context, name string) (found, error) {
+	if f, ok := d.kind(ctx, name); ok {
+		return f, nil
+	}
+	if !layout.ValidComponent(name) {
+		return found{}, errNoEntry
+	}
+	sub := &namesDir{d.s, child(d.name, name)}
+	e, err := d.s.reg.StatName(ctx, sub.name)
+	if isAbsent(err) {
+		born, ok := d.s.locals.get(staleName{d.s.dirKey(d.path()), name})
+		if !ok {
+			return found{}, errNoEntry
+		}
+		e.ModTime, err = d.s.times.or(d.s.dirKey(sub.path()), born), nil
+	}
+	return found{key: d.s.dirKey(sub.path()), obj: sub, attr: dirAttr(e.ModTime, mutable)}, err
+}
+
+// kind returns one of the repository's own directories. They are there even
+// where the listing does not show them, so that content can be put into them.
+func (d *namesDir) kind(ctx context.Context, name string) (found, bool) {
+	if d.name == "" {
+		return found{}, false
+	}
+	var dir directory
+	switch name {
+	case "_tags":
+		dir = &tagsDir{d.s, d.s.reg.Repository(d.name)}
+	case "_manifests":
+		dir = &linksDir{s: d.s, repo: d.s.reg.Repository(d.name), kind: manifestLinks}
+	case "_blobs":
+		dir = &linksDir{s: d.s, repo: d.s.reg.Repository(d.name), kind: blobLinks}
+	default:
+		return found{}, false
+	}
+	f, err := d.s.dir(ctx, d.path()+"/"+name, dir)
+	return f, err == nil
+}
+
+func (d *namesDir) list(ctx context.Context) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		if !d.s.listChildren(ctx, d.name, d.path(), yield, func(sub layout.RepositoryName) directory { return &namesDir{d.s, sub} }) {
+			return
+		}
+		if !d.isRepository(ctx) {
+			return
+		}
+		for _, name := range kindNames {
+			f, _ := d.kind(ctx, name)
+			if !yield(entry{name, f}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// listChildren yields the names below a repository name: those of the store,
+// and those made in this mount. It reports whether the caller wants more.
+func (s *fsys) listChildren(ctx context.Context, name layout.RepositoryName, path string, yield func(entry, error) bool, object func(layout.RepositoryName) directory) bool {
+	seen := map[string]bool{}
+	for e, err := range s.reg.Children(ctx, name) {
+		if err != nil && !isAbsent(err) {
+			yield(entry{}, err)
+			return false
+		} else if err != nil {
+			break
+		}
+		seen[e.Name] = true
+		f := found{key: s.dirKey(path + "/" + e.Name), obj: object(child(name, e.Name)), attr: dirAttr(e.ModTime, mutable)}
+		if !yield(entry{e.Name, f}, nil) {
+			return false
+		}
+	}
+	parent := s.dirKey("/repositories" + slash(string(name)))
+	for _, l := range s.locals.keys(func(n staleName) bool { return n.dir == parent }) {
+		if !seen[l.name] && layout.ValidComponent(l.name) && !yield(entry{name: l.name}, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// isRepository tells a repository from a directory on the way to others.
+func (d *namesDir) isRepository(ctx context.Context) bool {
+	if d.name == "" {
+		return false
+	}
+	up := &namesDir{d.s, parentName(d.name)}
+	if _, ok := d.s.locals.get(staleName{d.s.dirKey(up.path()), lastName(d.name)}); ok {
+		return true
+	}
+	return d.s.inStore(ctx, d.name)
+}
+
+func (s *fsys) inStore(ctx context.Context, name layout.RepositoryName) bool {
+	repo := s.reg.Repository(name)
+	for _, kind := range []layout.DirKind{layout.DirManifests, layout.DirTags, layout.DirBlobs, layout.DirUploads} {
+		if _, err := repo.ModTime(ctx, layout.Dir{Kind: kind}); err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+func (d *namesDir) mkdir(ctx context.Context, name string) (found, error) {
+	if _, err := d.lookup(ctx, name); err == nil {
+		return found{}, syscall.EEXIST
+	}
+	sub := child(d.name, name)
+	if _, err := layout.ParseRepositoryName(string(sub)); err != nil {
+		return found{}, err
+	}
+	d.s.locals.add(staleName{d.s.dirKey(d.path()), name})
+	d.s.notify.stale(staleName{d.s.dirKey("/info" + slash(string(d.name))), name})
+	return d.lookup(ctx, name)
+}
+
+func (d *namesDir) rmdir(ctx context.Context, name string) error {
+	if f, ok := d.kind(ctx, name); ok {
+		return d.rmdirKind(ctx, f)
+	}
+	local := staleName{d.s.dirKey(d.path()), name}
+	sub := child(d.name, name)
+	if _, err := d.s.reg.StatName(ctx, sub); isAbsent(err) {
+		if !d.s.locals.remove(local) {
+			return errNoEntry
+		}
+		return nil
+	}
+	if !d.s.opts.AllowDelete {
+		return errNoDelete
+	}
+	err := d.s.reg.Repository(sub).RemoveDir(ctx, d.dir())
+	if err != nil && !isAbsent(err) {
+		return err
+	}
+	d.s.locals.remove(local)
+	d.s.notify.stale(staleName{d.s.dirKey("/info" + slash(string(d.name))), name})
+	return nil
+}
+
+// rmdirKind removes an emptied _tags, _manifests or _blobs from the store. It
+// is there again as soon as somebody looks for it: it is part of the mount.
+func (d *namesDir) rmdirKind(ctx context.Context, f found) error {
+	if len(d.s.drafts.in(f.key)) > 0 {
+		return layout.ErrNotEmpty
+	}
+	var dir layout.Dir
+	switch obj := f.obj.(type) {
+	case *tagsDir:
+		dir = obj.dir()
+	case *linksDir:
+		dir = obj.dir()
+	}
+	repo := d.s.reg.Repository(d.name)
+	if _, err := repo.ModTime(ctx, dir); isAbsent(err) {
+		return nil
+	}
+	if !d.s.opts.AllowDelete {
+		return errNoDelete
+	}
+	if err := repo.RemoveDir(ctx, dir); err != nil && !isAbsent(err) {
+		return err
+	}
+	return nil
+}
+
+func (d *namesDir) closed() error {
+	return refuse(syscall.EINVAL, "a repository's directory holds no files of its own",
+		"put manifests into _tags or _manifests and layers into _blobs")
+}
+
+func parentName(name layout.RepositoryName) layout.RepositoryName {
+	for i := len(name) - 1; i >= 0; i-- {
+		if name[i] == '/' {
+			return name[:i]
+		}
+	}
+	return ""
+}
+
+func lastName(name layout.RepositoryName) string {
+	parent := parentName(name)
+	if parent == "" {
+		return string(name)
+	}
+	return string(name[len(parent)+1:])
+}
+
+// repoDirAttr is the attributes of a repository's directory: the time is that
+// of the directory behind it in the store, where there is one.
+func (s *fsys) repoDirAttr(ctx context.Context, path string, name layout.RepositoryName, dir layout.Dir) (attr, error) {
+	mtime, err := s.reg.Repository(name).ModTime(ctx, dir)
+	if isAbsent(err) || name == "" {
+		mtime, err = s.times.or(s.dirKey(path), epoch), nil
+	}
+	return dirAttr(mtime, mutable), err
+}
+
+// add remembers a directory of this mount.
+func (l *locals) add(n staleName) { l.put(n, time.Now(), maxLocals) }
+
+// algorithmOf is the algorithm of the digests that the directory's names are.
+func algorithmOf(obj object) digest.Algorithm {
+	if d, ok := obj.(*linksDir); ok {
+		return d.alg
+	}
+	return ""
+}

@@ -1,0 +1,177 @@
+package fusefs
+
+import (
+	"path"
+	"sync"
+	"sync/atomic"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// node is a file the kernel has a number for.
+type node struct {
+	id  uint64
+	key key
+
+	// guarded by nodeTable.mu
+	lookups uint64 // how often the kernel was told the number
+	parent  *node  // where it was last found; nil for the root
+	name    string
+	obj     object
+	backing *backing // while open by passthrough
+}
+
+// nodeTable holds every node until the kernel forgets it. Numbers are never
+// used twice.
+type nodeTable struct {
+	mu    sync.RWMutex // guards the following, and the fields of all nodes
+	byID  map[uint64]*node
+	byKey map[key]*node
+	last  uint64
+	peak  int      // the largest len(byID) since the maps were made
+	order []uint64 // all numbers, oldest first, with some already forgotten
+
+	count atomic.Int64 // len(byID), to be read without the lock
+}
+
+func newNodeTable(root object, k key) *nodeTable {
+	n := &node{id: fuse.FUSE_ROOT_ID, key: k, lookups: 1, obj: root}
+	return &nodeTable{
+		byID:  map[uint64]*node{n.id: n},
+		byKey: map[key]*node{k: n},
+		last:  n.id,
+	}
+}
+
+// get returns the node and its object. The kernel only names numbers it was
+// told and has not forgotten, so a missing one is a bug of ours: nil.
+func (t *nodeTable) get(id uint64) (*node, object) {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	n := t.byID[id]
+	if n == nil {
+		return nil, nil
+	}
+	return n, n.obj
+}
+
+// find returns the node of an identity, or nil.
+func (t *nodeTable) find(k key) *node {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	return t.byKey[k]
+}
+
+// add counts one look-up of f under parent, which the kernel is told of.
+func (t *nodeTable) add(parent *node, name string, f *found) *node {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.addLocked(parent, name, f)
+}
+
+func (t *nodeTable) addLocked(parent *node, name string, f *found) *node {
+	n := t.byKey[f.key]
+	if n == nil {
+		t.last++
+		n = &node{id: t.last, key: f.key}
+		t.byID[n.id], t.byKey[n.key] = n, n
+		t.order = append(t.order, n.id)
+		t.peak = max(t.peak, len(t.byID))
+		t.count.Store(int64(len(t.byID)))
+	}
+	if n.id != fuse.FUSE_ROOT_ID {
+		n.parent, n.name, n.obj = parent, name, f.obj
+	}
+	n.lookups++
+	return n
+}
+
+// forget takes back count look-ups and returns the object if that was the last.
+func (t *nodeTable) forget(id, count uint64) object {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	n := t.byID[id]
+	if n == nil || id == fuse.FUSE_ROOT_ID {
+		return nil
+	}
+	n.lookups -= min(count, n.lookups)
+	if n.lookups > 0 {
+		return nil
+	}
+	delete(t.byID, id)
+	delete(t.byKey, n.key)
+	t.count.Store(int64(len(t.byID)))
+	t.compactLocked()
+	return n.obj
+}
+
+// compactLocked makes the maps anew once most of what they held is gone: a Go
+// map never gives memory back.
+func (t *nodeTable) compactLocked() {
+	if t.peak < 4096 || len(t.byID) > t.peak/8 {
+		return
+	}
+	byID := make(map[uint64]*node, len(t.byID))
+	byKey := make(map[key]*node, len(t.byKey))
+	order := make([]uint64, 0, len(t.byID))
+	for _, id := range t.order {
+		if n := t.byID[id]; n != nil {
+			byID[id], byKey[n.key] = n, n
+			order = append(order, id)
+		}
+	}
+	byID[fuse.FUSE_ROOT_ID] = t.byID[fuse.FUSE_ROOT_ID]
+	byKey[byID[fuse.FUSE_ROOT_ID].key] = byID[fuse.FUSE_ROOT_ID]
+	t.byID, t.byKey, t.order, t.peak = byID, byKey, order, len(byID)
+}
+
+// position is a node's number and one place in the tree it is found at.
+type position struct {
+	id, parent uint64
+	name       string
+}
+
+// oldest returns up to limit nodes, the longest known first, and puts them at
+// the end of the order: the kernel may hold on to those in use.
+func (t *nodeTable) oldest(limit int) []position {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var out []position
+	taken := 0
+	for _, id := range t.order {
+		if len(out) == limit {
+			break
+		}
+		taken++
+		if n := t.byID[id]; n != nil && n.parent != nil {
+			out = append(out, position{id, n.parent.id, n.name})
+		}
+	}
+	rest := append([]uint64(nil), t.order[taken:]...)
+	for _, p := range out {
+		rest = append(rest, p.id)
+	}
+	t.order = rest
+	return out
+}
+
+// parentObject is the directory the node was last found in.
+func (t *nodeTable) parentObject(n *node) object {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	if n.parent == nil {
+		return nil
+	}
+	return n.parent.obj
+}
+
+// path is where in the mount the node was last found, for messages.
+func (t *nodeTable) path(n *node, more ...string) string {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	p := path.Join(more...)
+	for ; n != nil && n.parent != nil; n = n.parent {
+		p = path.Join(n.name, p)
+	}
+	return "/" + p
+}

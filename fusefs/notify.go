@@ -1,0 +1,124 @@
+package fusefs
+
+import (
+	"sync"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// notifier tells the kernel to drop what it has cached. The kernel may hold
+// locks of the very directory a request is about, so nothing is sent from a
+// handler or under a lock: one goroutine sends what was queued.
+type notifier struct {
+	s      *fsys
+	server *fuse.Server
+	wake   chan struct{}
+	done   chan struct{}
+
+	mu    sync.Mutex // guards the following
+	names []staleName
+	trim  bool
+}
+
+// staleName is a name in a directory, given by the directory's identity: only
+// if the kernel knows that directory is there anything to drop.
+type staleName struct {
+	dir  key
+	name string
+}
+
+func newNotifier(s *fsys) *notifier {
+	return &notifier{s: s, wake: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+// stale queues names whose meaning has changed.
+func (t *notifier) stale(names ...staleName) {
+	t.mu.Lock()
+	t.names = append(t.names, names...)
+	t.mu.Unlock()
+	t.kick()
+}
+
+func (t *notifier) kick() {
+	select {
+	case t.wake <- struct{}{}:
+	default:
+	}
+}
+
+// idleAfter is how long nobody must have asked for anything before the kernel
+// is made to give back most of its cache.
+const (
+	idleAfter = 30 * time.Second
+	idleNodes = 20_000
+)
+
+func (t *notifier) run() {
+	tick := time.NewTicker(idleAfter / 2)
+	defer tick.Stop()
+	for {
+		select {
+		case <-t.done:
+			return
+		case <-tick.C:
+			if t.s.stats.idleFor(idleAfter) {
+				t.trimTo(idleNodes)
+			}
+		case <-t.wake:
+		}
+		t.mu.Lock()
+		names := t.names
+		t.names = nil
+		t.mu.Unlock()
+		for _, n := range names {
+			if dir := t.s.nodes.find(n.dir); dir != nil {
+				t.server.EntryNotify(dir.id, n.name) // ENOENT: the kernel had not cached it
+			}
+		}
+		if limit := t.s.maxNodes(); t.s.nodes.count.Load() > int64(limit) {
+			t.trimTo(limit * 3 / 4)
+		}
+	}
+}
+
+// trimTo makes the kernel forget the oldest nodes until limit are left or all
+// were tried. Those in use stay.
+func (t *notifier) trimTo(limit int) {
+	const batch = 2048
+	for tried := int64(0); ; tried += batch {
+		count := t.s.nodes.count.Load()
+		excess := count - int64(limit)
+		if excess <= 0 || tried > count {
+			return
+		}
+		victims := t.s.nodes.oldest(int(min(excess, batch)))
+		if len(victims) == 0 {
+			return
+		}
+		t.prune(victims)
+		// FORGETs come on their own; without a moment for them the same
+		// nodes would be counted again.
+		for range 20 {
+			if t.s.nodes.count.Load() < count {
+				break
+			}
+			time.Sleep(time.Millisecond)
+		}
+	}
+}
+
+// prune uses NotifyPrune where the kernel has it (protocol 7.45, Linux 6.18),
+// else drops the names one by one.
+func (t *notifier) prune(victims []position) {
+	ids := make([]uint64, len(victims))
+	for i, v := range victims {
+		ids[i] = v.id
+	}
+	if t.server.PruneNotify(ids) != fuse.ENOSYS {
+		return
+	}
+	for _, v := range victims {
+		t.server.EntryNotify(v.parent, v.name)
+	}
+}

@@ -1,0 +1,41 @@
+package fusefs
+
+import (
+	"log/slog"
+	"time"
+)
+
+// Options are the settings of one mount.
+type Options struct {
+	// Source is what the mount table shows as the device.
+	Source string
+	// ReadOnly refuses every change.
+	ReadOnly bool
+	// AllowOther lets users other than the mounting one in, subject to modes.
+	AllowOther bool
+	// AllowDelete lets rm and rmdir change the store.
+	AllowDelete bool
+	// XAttrs answers user.oci.* attributes, at two requests a file of ls -l.
+	XAttrs bool
+	// Debug logs every request.
+	Debug bool
+
+	// UID and GID own every file.
+	UID, GID uint32
+	// Umask is taken off every mode.
+	Umask uint32
+
+	// TagTTL is how long a change made by others may go unseen; 0 means 1 s.
+	TagTTL time.Duration
+	// StateDir keeps the key of the inode numbers. It is made when absent.
+	StateDir string
+	// Config is the text of .registryfs/config, without secrets.
+	Config string
+	// MaxNodes bounds how many files the kernel may keep a number of; 0 means
+	// a bound that suits a small machine.
+	MaxNodes int
+	// MountOptions are further words for mount(2) or fusermount3.
+	MountOptions []string
+	// Logger gets one line for each refusal; nil discards them.
+	Logger *slog.Logger
+}

@@ -1,0 +1,269 @@
+package fusefs
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"iter"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"registryfs/layout"
+)
+
+// rawDir is raw/ or a directory below it: the store's own tree.
+type rawDir struct {
+	s    *fsys
+	path layout.RawPath
+}
+
+var (
+	_ = (container)((*rawDir)(nil))
+	_ = (remover)((*rawDir)(nil))
+	_ = (folder)((*rawDir)(nil))
+	_ = (timeSetter)((*rawDir)(nil))
+)
+
+func rawMountPath(p layout.RawPath) string { return strings.TrimSuffix("/raw"+string(p), "/") }
+
+func (d *rawDir) key() key { return d.s.dirKey(rawMountPath(d.path)) }
+
+func (d *rawDir) attr(ctx context.Context) (attr, error) {
+	e, err := d.s.reg.Raw().Stat(ctx, d.path)
+	if isAbsent(err) { // made in this mount, or an empty store
+		return dirAttr(d.s.times.or(d.key(), epoch), mutable), nil
+	}
+	return dirAttr(e.ModTime, mutable), err
+}
+
+func (d *rawDir) setModTime(ctx context.Context, t time.Time) error {
+	return d.s.reg.Raw().SetModTime(ctx, d.path, t)
+}
+
+func (d *rawDir) found(e *layout.RawEntry) found {
+	p := d.path.Join(e.Name)
+	switch {
+	case e.Dir:
+		return found{d.s.dirKey(rawMountPath(p)), &rawDir{d.s, p}, dirAttr(e.ModTime, mutable)}
+	case e.Blob != "":
+		f := d.s.digestFound(&layout.Descriptor{Digest: e.Blob, Size: e.Size, ModTime: e.ModTime})
+		f.attr.mode = syscall.S_IFREG | 0o644
+		return f
+	}
+	f := &rawFile{d.s, p, e.Size, e.ModTime}
+	return found{f.key(), f, fileAttr(e.Size, e.ModTime, mutable)}
+}
+
+func (d *rawDir) lookup(ctx context.Context, name string) (found, error) {
+	e, err := d.s.reg.Raw().Stat(ctx, d.path.Join(name))
+	if err == nil {
+		return d.found(&e), nil
+	}
+	if toErrno(err) != syscall.ENOENT && toErrno(err) != syscall.EINVAL {
+		return found{}, err
+	}
+	if _, ok := d.s.locals.get(staleName{d.key(), name}); !ok {
+		return found{}, errNoEntry
+	}
+	sub := &rawDir{d.s, d.path.Join(name)}
+	if name == stagingName {
+		return d.s.dir(ctx, rawMountPath(sub.path), &stagingDir{d.s, rawMountPath(sub.path)})
+	}
+	return d.s.dir(ctx, rawMountPath(sub.path), sub)
+}
+
+func (d *rawDir) list(ctx context.Context) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		seen := map[string]bool{}
+		local := d.s.locals.keys(func(n staleName) bool { return n.dir == d.key() })
+		for e, err := range d.s.reg.Raw().List(ctx, d.path) {
+			if isAbsent(err) {
+				break
+			}
+			if err != nil {
+				yield(entry{}, err)
+				return
+			}
+			if len(local) > 0 {
+				seen[e.Name] = true
+			}
+			if !yield(entry{e.Name, d.found(&e)}, nil) {
+				return
+			}
+		}
+		for _, l := range local {
+			if !seen[l.name] && !yield(entry{name: l.name}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// place implements container. A name that the store cannot hold can still be
+// the name of a file on its way to another.
+func (d *rawDir) place(ctx context.Context, name string, _ bool) (place, error) {
+	p := d.path.Join(name)
+	if err := d.s.reg.Raw().Check(p); err != nil {
+		if temporary(name) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	return &rawPlace{d, name, p}, nil
+}
+
+func (d *rawDir) unlink(ctx context.Context, name string) error {
+	p := d.path.Join(name)
+	if err := d.s.reg.Raw().Delete(ctx, p); err != nil {
+		return err
+	}
+	d.s.notify.stale(append(d.s.rawNames(p), staleName{d.key(), name})...)
+	return nil
+}
+
+func (d *rawDir) mkdir(ctx context.Context, name string) (found, error) {
+	if _, err := d.lookup(ctx, name); err == nil {
+		return found{}, fs.ErrExist
+	}
+	if err := d.s.reg.Raw().Check(d.path.Join(name)); err != nil && name != stagingName {
+		return found{}, err
+	}
+	d.s.locals.add(staleName{d.key(), name})
+	return d.lookup(ctx, name)
+}
+
+func (d *rawDir) rmdir(ctx context.Context, name string) error {
+	p := d.path.Join(name)
+	sub := d.s.dirKey(rawMountPath(p))
+	if len(d.s.drafts.in(sub)) > 0 || len(d.s.locals.keys(func(n staleName) bool { return n.dir == sub })) > 0 {
+		return layout.ErrNotEmpty
+	}
+	local := d.s.locals.remove(staleName{d.key(), name})
+	if _, err := d.s.reg.Raw().Stat(ctx, p); err != nil {
+		if local {
+			return nil
+		}
+		return err
+	}
+	if !d.s.opts.AllowDelete {
+		return errNoDelete
+	}
+	return d.s.reg.Raw().RemoveDir(ctx, p)
+}
+
+// rawNames are the names elsewhere that change with a file of the store.
+func (s *fsys) rawNames(p layout.RawPath) []staleName {
+	n := s.reg.Raw().Names(p)
+	var out []staleName
+	repo := string(n.Repository)
+	if n.Repository != "" {
+		out = s.newRepository(n.Repository)
+	}
+	if n.Tag != "" {
+		out = append(s.tagNames(s.reg.Repository(n.Repository), n.Tag), out...)
+		out = append(out, staleName{s.dirKey("/repositories/" + repo + "/_tags"), string(n.Tag)})
+	}
+	if n.Manifest != "" {
+		out = append(out, staleName{s.dirKey("/repositories/" + repo + "/_manifests/" + string(n.Manifest.Algorithm())), n.Manifest.Encoded()})
+	}
+	if n.Layer != "" {
+		out = append(out, staleName{s.dirKey("/repositories/" + repo + "/_blobs/" + string(n.Layer.Algorithm())), n.Layer.Encoded()})
+	}
+	if n.Blob != "" {
+		hex := n.Blob.Encoded()
+		out = append(out, staleName{s.dirKey("/blobs/" + string(n.Blob.Algorithm()) + "/" + hex[:2]), hex})
+	}
+	return out
+}
+
+// rawFile is any file of the store but a blob's data. Other content is another
+// rawFile, with a node of its own.
+type rawFile struct {
+	s     *fsys
+	path  layout.RawPath
+	size  int64
+	mtime time.Time
+}
+
+var (
+	_ = (opener)((*rawFile)(nil))
+	_ = (replaceable)((*rawFile)(nil))
+	_ = (timeSetter)((*rawFile)(nil))
+)
+
+func (f *rawFile) key() key {
+	return f.s.secret.of("raw", string(f.path), fmt.Sprint(f.size, f.mtime.UnixNano()))
+}
+
+func (f *rawFile) attr(context.Context) (attr, error) {
+	return fileAttr(f.size, f.mtime, mutable), nil
+}
+
+func (f *rawFile) open(context.Context, *node) (reader, uint32, error) { return f.reader(), 0, nil }
+
+func (f *rawFile) reader() *lazyReader {
+	return &lazyReader{size: f.size, openBlob: func(ctx context.Context) (*layout.BlobReader, error) {
+		return f.s.reg.Raw().Open(ctx, f.path)
+	}}
+}
+
+func (f *rawFile) content() (*lazyReader, bool) { return f.reader(), false }
+func (f *rawFile) system() *fsys                { return f.s }
+
+func (f *rawFile) setModTime(ctx context.Context, t time.Time) error {
+	return f.s.reg.Raw().SetModTime(ctx, f.path, t)
+}
+
+// rawPlace is a path of the store.
+type rawPlace struct {
+	d    *rawDir
+	name string
+	path layout.RawPath
+}
+
+func (p *rawPlace) want() digest.Digest { return p.d.s.reg.Raw().Want(p.path) }
+func (p *rawPlace) limit() int64        { return 0 }
+
+// emptyIsContent: an empty upload is a file as any other; an empty link or
+// blob is one that has not been written yet.
+func (p *rawPlace) emptyIsContent() bool {
+	if want := p.want(); want != "" {
+		return isEmptyDigest(want)
+	}
+	return p.name != "link"
+}
+
+func (p *rawPlace) commit(ctx context.Context, c content) (committed, error) {
+	s := p.d.s
+	u := c.upload
+	if u == nil {
+		u = s.reg.NewUpload(p.want())
+		defer u.Close()
+		desc, err := s.reg.Blobs().Stat(ctx, c.ref)
+		if err != nil {
+			return committed{}, err
+		}
+		if err := s.copyBlob(ctx, u, c.ref, desc.Size); err != nil {
+			return committed{}, err
+		}
+	}
+	e, err := s.reg.Raw().Put(ctx, p.path, u, c.mtime)
+	if err != nil {
+		return committed{}, err
+	}
+	s.landed(p.d.path)
+	return committed{found: p.d.found(&e), digest: e.Blob, stale: s.rawNames(p.path)}, nil
+}
+
+// landed ends the directories of this mount that the store has now.
+func (s *fsys) landed(p layout.RawPath) {
+	for dir := string(p); len(dir) > 1; {
+		i := strings.LastIndexByte(dir, '/')
+		up, name := dir[:i], dir[i+1:]
+		s.locals.remove(staleName{s.dirKey(rawMountPath(layout.RawPath("/" + strings.TrimPrefix(up, "/")))), name})
+		dir = up
+	}
+}

@@ -1,0 +1,232 @@
+package fusefs
+
+import (
+	"context"
+	"iter"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/hanwen/go-fuse/v2/fuse"
+)
+
+// dirHandle is one pass over a directory. It streams: it holds the entries of
+// a few answers, however large the directory is, and while the kernel works on
+// one answer it looks up the attributes of the next.
+type dirHandle struct {
+	s   *fsys
+	n   *node
+	dir directory
+
+	ctx    context.Context // ends at RELEASEDIR: look-ahead outlives a request
+	cancel context.CancelFunc
+
+	mu     sync.Mutex // guards the following; held while waiting for entries
+	next   func() (entry, error, bool)
+	stop   func()
+	window []*listed // entries from offset first on
+	first  uint64
+	ended  bool
+	err    error
+}
+
+// listed is an entry whose attributes may still be on their way.
+type listed struct {
+	entry
+	ready chan struct{} // closed when found is filled in; nil if it was at hand
+	err   error
+}
+
+const (
+	lookAhead   = 512 // entries looked up ahead of the kernel
+	lookWorkers = 4   // at once; a local disk has no use for more
+	keptBehind  = 512 // entries kept for a reader that steps back
+)
+
+// cacheDirTTL is the least lifetime of names with which the kernel may keep a
+// listing: one that outlives its names is looked up name by name.
+const cacheDirTTL = time.Minute
+
+// OpenDir implements fuse.RawFileSystem.
+func (s *fsys) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
+	s.stats.count(opOpendir)
+	n, obj := s.nodes.get(in.NodeId)
+	dir, ok := obj.(directory)
+	if !ok {
+		return fuse.ENOTDIR
+	}
+	h := &dirHandle{s: s, n: n, dir: dir}
+	h.ctx, h.cancel = context.WithCancel(context.Background())
+	out.Fh = s.handles.add(&handle{n: n, listing: h})
+	if s.opts.TagTTL >= cacheDirTTL {
+		out.OpenFlags = fuse.FOPEN_CACHE_DIR
+	}
+	return fuse.OK
+}
+
+// ReleaseDir implements fuse.RawFileSystem.
+func (s *fsys) ReleaseDir(in *fuse.ReleaseIn) {
+	h := s.handles.remove(in.Fh)
+	if h == nil || h.listing == nil {
+		return
+	}
+	h.listing.cancel()
+	h.listing.mu.Lock()
+	defer h.listing.mu.Unlock()
+	if h.listing.stop != nil {
+		h.listing.stop()
+	}
+}
+
+// ReadDir implements fuse.RawFileSystem.
+func (s *fsys) ReadDir(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	return s.readDir(in, out, false)
+}
+
+// ReadDirPlus implements fuse.RawFileSystem.
+func (s *fsys) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntryList) fuse.Status {
+	return s.readDir(in, out, true)
+}
+
+func (s *fsys) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) fuse.Status {
+	s.stats.count(opReaddir)
+	hh := s.handles.get(in.Fh)
+	if hh == nil || hh.listing == nil {
+		return fuse.EBADF
+	}
+	h := hh.listing
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	off := in.Offset
+	if err := h.seek(off); err != nil {
+		return s.fail("list", h.n, "", err)
+	}
+	var added []*listed
+	for ; ; off++ {
+		e, err := h.at(off)
+		if err != nil {
+			if len(added) > 0 {
+				break // the error is reported when the kernel asks on
+			}
+			return s.fail("list", h.n, "", err)
+		}
+		if e == nil {
+			break
+		}
+		if e.name == "" {
+			continue // it had gone when it was looked up
+		}
+		de := fuse.DirEntry{Name: e.name, Mode: e.attr.mode, Ino: e.key.ino(), Off: off + 1}
+		if !plus {
+			if !out.AddDirEntry(de) {
+				break
+			}
+			added = append(added, e)
+			continue
+		}
+		eo := out.AddDirLookupEntry(de)
+		if eo == nil {
+			break
+		}
+		added = append(added, e)
+		if e.obj != nil { // "." and "..", and what could not be looked up: no attributes
+			s.fillEntry(eo, s.nodes.add(h.n, e.name, &e.found), &e.attr)
+		}
+	}
+	s.stats.listed(len(added))
+	if s.nodes.count.Load() > int64(s.maxNodes()) {
+		s.notify.kick()
+	}
+	h.drop(off)
+	return fuse.OK
+}
+
+// seek makes sure that the window reaches back to off; rewinding starts anew.
+func (h *dirHandle) seek(off uint64) error {
+	if h.next == nil || off < h.first || (off == 0 && h.first+uint64(len(h.window)) > 0) {
+		if h.stop != nil {
+			h.stop()
+		}
+		h.next, h.stop = iter.Pull2(h.dir.list(h.ctx))
+		h.window, h.first, h.ended, h.err = nil, 0, false, nil
+		h.window = append(h.window,
+			&listed{entry: entry{name: ".", found: found{key: h.n.key, attr: attr{mode: syscall.S_IFDIR}}}},
+			&listed{entry: entry{name: "..", found: found{key: h.n.key, attr: attr{mode: syscall.S_IFDIR}}}})
+		for _, d := range h.s.drafts.in(h.n.key) {
+			h.window = append(h.window, &listed{entry: entry{name: d.shownAs(), found: d.found()}})
+		}
+	}
+	return nil
+}
+
+// at returns the entry at off, or nil behind the last one.
+func (h *dirHandle) at(off uint64) (*listed, error) {
+	i := off - h.first
+	if ahead := i + lookAhead; uint64(len(h.window)) <= ahead-lookAhead/2 && !h.ended {
+		h.fetch(int(ahead) - len(h.window))
+	}
+	if i >= uint64(len(h.window)) {
+		return nil, h.err
+	}
+	e := h.window[i]
+	if e.ready != nil {
+		<-e.ready
+		switch {
+		case e.err == nil:
+		case toErrno(e.err) == syscall.ENOENT:
+			e.name = "" // gone, or no name at all: a stray file among the tags
+		default:
+			// Listed without attributes: whoever asks for them sees the error.
+			e.obj, e.attr.mode = nil, syscall.S_IFREG
+		}
+	}
+	return e, nil
+}
+
+// fetch pulls up to n more entries and starts to look up those that need it.
+func (h *dirHandle) fetch(n int) {
+	var todo []*listed
+	for ; n > 0; n-- {
+		e, err, ok := h.next()
+		if !ok || err != nil {
+			h.ended, h.err = true, err
+			break
+		}
+		l := &listed{entry: e}
+		if h.s.drafts.get(h.n.key, e.name) != nil {
+			continue // shown already
+		}
+		if e.obj == nil {
+			l.ready = make(chan struct{})
+			todo = append(todo, l)
+		}
+		h.window = append(h.window, l)
+	}
+	if len(todo) == 0 {
+		return
+	}
+	workers := min(lookWorkers, (len(todo)+15)/16)
+	for w := range workers {
+		go func() {
+			for i := w; i < len(todo); i += workers {
+				l := todo[i]
+				l.found, l.err = h.dir.lookup(h.ctx, l.name)
+				close(l.ready)
+			}
+		}()
+	}
+}
+
+// drop lets go of what lies well behind off.
+func (h *dirHandle) drop(off uint64) {
+	if behind := int(off-h.first) - keptBehind; behind > keptBehind {
+		h.window = append([]*listed(nil), h.window[behind:]...)
+		h.first += uint64(behind)
+	}
+}
+
+func (d *draft) shownAs() string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.name
+}

@@ -1,0 +1,104 @@
+package fusefs
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"registryfs/layout"
+)
+
+// refusal is an error that the user must be able to read: the kernel passes on
+// no more than a number.
+type refusal struct {
+	errno  syscall.Errno
+	reason string
+	remedy string
+}
+
+func (r *refusal) Error() string { return r.reason }
+
+func refuse(errno syscall.Errno, reason, remedy string) error {
+	return &refusal{errno, reason, remedy}
+}
+
+// The refusals that more than one kind of directory has.
+var (
+	errReadOnly = refuse(syscall.EROFS, "the mount is read-only",
+		"mount it without ro, on a store whose config.yml has no maintenance.readonly")
+	errNoDelete = refuse(syscall.EPERM, "deletes are off",
+		"mount with --allow-delete, or set storage.delete.enabled in the registry's config.yml")
+	errDerived = refuse(syscall.EROFS, "what is below info/ is derived and cannot be written",
+		"write into repositories/")
+	errStore = refuse(syscall.EPERM, "blobs/ shows the whole store and takes no new names",
+		"copy the file into repositories/<name>/_blobs or into raw/")
+	errCollected = refuse(syscall.EPERM, "a blob of the store is not removed by hand, others may use it",
+		"remove it from the repository's _blobs and let garbage collection free it")
+	errFixed = refuse(syscall.EPERM, "this name is part of the mount", "")
+	errCross = refuse(syscall.EXDEV, "a rename stays within one directory of one kind", "copy the file, then remove the old name")
+	errNoSymlink = refuse(syscall.EPERM, "a registry has no symbolic links", "copy the file, or ln it, to make a tag")
+)
+
+// refusals keeps the newest errors for .registryfs/errors and logs each once.
+type refusals struct {
+	log *slog.Logger
+
+	mu     sync.Mutex // guards the following
+	newest []string   // a ring
+	next   int
+}
+
+const keptRefusals = 256
+
+// quiet errors are answers, not refusals: programs ask to find out.
+func quiet(errno syscall.Errno) bool {
+	switch errno {
+	case syscall.ENOENT, syscall.EEXIST, syscall.EINTR, syscall.ENODATA, syscall.ERANGE, syscall.ENOTEMPTY:
+		return true
+	}
+	return false
+}
+
+// note records err, which became errno, and returns errno.
+func (r *refusals) note(op, path string, err error) syscall.Errno {
+	errno := toErrno(err)
+	if !quiet(errno) {
+		remedy := layout.Remedy(err)
+		var own *refusal
+		if errors.As(err, &own) {
+			remedy = own.remedy
+		}
+		r.record(op, path, errno.Error(), err.Error(), remedy)
+	}
+	return errno
+}
+
+// record keeps one line for .registryfs/errors and logs it.
+func (r *refusals) record(op, path, answer, reason, remedy string) {
+	line := fmt.Sprintf("%s %s %s: %s: %s", time.Now().UTC().Format(time.RFC3339), op, path, answer, reason)
+	if remedy != "" {
+		line += "; " + remedy
+	}
+	line = strings.ReplaceAll(line, "\n", " ") + "\n"
+	r.log.Warn("refused", "op", op, "path", path, "answer", answer, "reason", reason, "remedy", remedy)
+
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.newest) < keptRefusals {
+		r.newest = append(r.newest, line)
+		return
+	}
+	r.newest[r.next] = line
+	r.next = (r.next + 1) % keptRefusals
+}
+
+// text is the content of .registryfs/errors, the oldest line first.
+func (r *refusals) text() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return strings.Join(r.newest[r.next:], "") + strings.Join(r.newest[:r.next], "")
+}
