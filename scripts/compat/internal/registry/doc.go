@@ -1,0 +1,3 @@
+// Package registry starts real registries on a directory and pushes to them:
+// distribution v3, built from its module, and Debian's docker-registry 2.8.
+package registry
