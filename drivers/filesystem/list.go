@@ -1,0 +1,153 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"registryfs/drivers"
+)
+
+// listStep is how many entries of a directory are held at once.
+const listStep = 1000
+
+// List implements drivers.StorageDriver.
+func (d *Driver) List(ctx context.Context, dir string) ([]string, error) {
+	paths := []string{}
+	for info, err := range d.ListInfo(ctx, dir) {
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, info.Path())
+	}
+	return paths, nil
+}
+
+// ListInfo implements drivers.InfoLister. It looks up sizes and times, but for
+// symbolic links, only when they are asked for.
+func (d *Driver) ListInfo(ctx context.Context, dir string) iter.Seq2[drivers.FileInfo, error] {
+	return func(yield func(drivers.FileInfo, error) bool) {
+		f, err := os.OpenFile(d.local(dir), os.O_RDONLY|syscall.O_DIRECTORY, 0)
+		if dir == "/" && errors.Is(err, fs.ErrNotExist) {
+			return // not made yet
+		}
+		if err != nil {
+			yield(nil, absence(err, dir))
+			return
+		}
+		defer f.Close() // only read from: nothing can be lost
+		prefix := strings.TrimSuffix(dir, "/") + "/"
+		for {
+			if err := ctx.Err(); err != nil {
+				yield(nil, err)
+				return
+			}
+			children, err := f.ReadDir(listStep)
+			for _, child := range children {
+				info := d.child(prefix+child.Name(), child.Type())
+				if info != nil && !yield(info, nil) {
+					return
+				}
+			}
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			if err != nil {
+				yield(nil, absence(err, dir))
+				return
+			}
+		}
+	}
+}
+
+// Walk implements drivers.StorageDriver.
+func (d *Driver) Walk(ctx context.Context, from string, fn drivers.WalkFn, options ...func(*drivers.WalkOptions)) error {
+	return drivers.Walk(ctx, d, from, fn, options...)
+}
+
+// child describes an entry of a directory, nil if it is not shown.
+func (d *Driver) child(path string, mode fs.FileMode) drivers.FileInfo {
+	if mode&fs.ModeSymlink != 0 {
+		return d.target(path)
+	}
+	if !isShown(path, mode) {
+		return nil
+	}
+	return &childInfo{root: d.root, path: path, dir: mode.IsDir()}
+}
+
+// target describes what the symbolic link at path points to, nil if that is
+// nothing to show.
+func (d *Driver) target(path string) drivers.FileInfo {
+	st, err := os.Stat(d.root + path)
+	if err != nil || !isShown(path, st.Mode()) || d.isAbove(st, path) {
+		return nil
+	}
+	info := drivers.FileInfoFields{FullPath: path, Modified: st.ModTime(), Dir: st.IsDir()}
+	if !info.Dir {
+		info.Bytes = st.Size()
+	}
+	return info
+}
+
+// isAbove reports whether dir is one of the directories that path lies in. A
+// walk would go round in it.
+func (d *Driver) isAbove(dir fs.FileInfo, path string) bool {
+	for dir.IsDir() && path != "/" {
+		path = filepath.Dir(path)
+		if st, err := os.Stat(d.local(path)); err == nil && os.SameFile(st, dir) {
+			return true
+		}
+	}
+	return false
+}
+
+// childInfo is an entry of a directory that looks for its size and time once
+// it is asked.
+type childInfo struct {
+	root, path string
+	dir        bool
+
+	once  sync.Once // guards the following
+	size  int64
+	mtime time.Time
+}
+
+var _ drivers.FileInfo = (*childInfo)(nil)
+
+// Path implements drivers.FileInfo.
+func (c *childInfo) Path() string { return c.path }
+
+// IsDir implements drivers.FileInfo.
+func (c *childInfo) IsDir() bool { return c.dir }
+
+// Size implements drivers.FileInfo.
+func (c *childInfo) Size() int64 {
+	if c.dir {
+		return 0
+	}
+	c.once.Do(c.stat)
+	return c.size
+}
+
+// ModTime implements drivers.FileInfo.
+func (c *childInfo) ModTime() time.Time {
+	c.once.Do(c.stat)
+	return c.mtime
+}
+
+func (c *childInfo) stat() {
+	st, err := os.Lstat(c.root + c.path)
+	if err != nil {
+		return // gone: that is what size 0 and the zero time say
+	}
+	c.size, c.mtime = st.Size(), st.ModTime()
+}

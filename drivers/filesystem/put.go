@@ -1,0 +1,206 @@
+package filesystem
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"golang.org/x/sync/errgroup"
+
+	"registryfs/drivers"
+)
+
+// maxSyncs is how many files of a batch are written and synced at once.
+const maxSyncs = 16
+
+// PutContent implements drivers.StorageDriver.
+func (d *Driver) PutContent(_ context.Context, path string, content []byte) error {
+	temp, err := d.writeTemp(path, content)
+	if err != nil {
+		return err
+	}
+	if err := d.publish(temp, path); err != nil {
+		return err
+	}
+	return d.dirs.settle(filepath.Dir(d.local(path)))
+}
+
+// PutContents implements drivers.BatchPutter. The files are synced side by side
+// and renamed in order, then the directories are synced. A machine that crashes
+// during those last syncs can show a later file without an earlier one only if
+// its file system does not keep renames in order; ext4 and XFS do.
+func (d *Driver) PutContents(ctx context.Context, files []drivers.Content) error {
+	temps, err := d.writeTemps(files)
+	if err != nil {
+		return err
+	}
+	for i, f := range files {
+		if err := ctx.Err(); err != nil {
+			return errors.Join(err, discard(temps[i:]...))
+		}
+		if err := d.publish(temps[i], f.Path); err != nil {
+			return errors.Join(err, discard(temps[i+1:]...))
+		}
+	}
+	return d.settleAll(files)
+}
+
+// writeTemps makes a temporary file for each of files, or none.
+func (d *Driver) writeTemps(files []drivers.Content) ([]string, error) {
+	temps := make([]string, len(files))
+	var g errgroup.Group
+	g.SetLimit(maxSyncs)
+	for i, f := range files {
+		g.Go(func() (err error) {
+			temps[i], err = d.writeTemp(f.Path, f.Bytes)
+			return err
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, errors.Join(err, discard(temps...))
+	}
+	return temps, nil
+}
+
+// settleAll syncs each directory that has got one of files.
+func (d *Driver) settleAll(files []drivers.Content) error {
+	seen := make(map[string]bool)
+	var g errgroup.Group
+	g.SetLimit(maxSyncs)
+	for _, f := range files {
+		dir := filepath.Dir(d.local(f.Path))
+		if !seen[dir] {
+			seen[dir] = true
+			g.Go(func() error { return d.dirs.settle(dir) })
+		}
+	}
+	return g.Wait()
+}
+
+// PutContentIfAbsent implements drivers.ConditionalPutter. It is link(2) that
+// decides, so it is exclusive among all programs. Where there are no hard links
+// an empty file is seen for a moment.
+func (d *Driver) PutContentIfAbsent(_ context.Context, path string, content []byte) error {
+	if isReserved(path) {
+		return drivers.InvalidPathError{Path: path}
+	}
+	local := d.local(path)
+	if _, err := os.Lstat(local); err == nil {
+		return &fs.PathError{Op: "put", Path: path, Err: fs.ErrExist}
+	}
+	temp, err := d.writeTemp(path, content)
+	if err != nil {
+		return err
+	}
+	err = os.Link(temp, local)
+	if errors.Is(err, errors.ErrUnsupported) || errors.Is(err, syscall.EPERM) {
+		err = d.publishOverEmpty(temp, path)
+	} else {
+		err = errors.Join(err, discard(temp))
+	}
+	if err != nil {
+		return err
+	}
+	if err := d.dropPartial(path); err != nil {
+		return err
+	}
+	return d.dirs.settle(filepath.Dir(local))
+}
+
+// publishOverEmpty gives temp the name path after making sure of it with an
+// empty file. On an error neither is left.
+func (d *Driver) publishOverEmpty(temp, path string) error {
+	f, err := os.OpenFile(d.local(path), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return errors.Join(err, discard(temp))
+	}
+	if err := f.Close(); err != nil {
+		return errors.Join(err, discard(temp, d.local(path)))
+	}
+	if err := d.publish(temp, path); err != nil {
+		return errors.Join(err, discard(d.local(path)))
+	}
+	return nil
+}
+
+// publish gives temp the name path. On an error temp is gone.
+func (d *Driver) publish(temp, path string) error {
+	if err := os.Rename(temp, d.local(path)); err != nil {
+		return errors.Join(err, discard(temp))
+	}
+	return d.dropPartial(path)
+}
+
+// writeTemp makes a synced temporary file with content beside path and returns
+// its name. On an error there is none.
+func (d *Driver) writeTemp(path string, content []byte) (string, error) {
+	f, err := d.createTemp(path)
+	if err != nil {
+		return "", err
+	}
+	_, err = f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return "", errors.Join(err, discard(f.Name()))
+	}
+	return f.Name(), nil
+}
+
+// createTemp makes an empty temporary file beside path, in a directory made if
+// need be.
+func (d *Driver) createTemp(path string) (*os.File, error) {
+	if isReserved(path) {
+		return nil, drivers.InvalidPathError{Path: path}
+	}
+	dir := filepath.Dir(d.local(path))
+	// The directory may vanish again before the file is in it, by a Delete of
+	// what seemed empty.
+	const attempts = 10
+	var err error
+	for range attempts {
+		var f *os.File
+		f, err = os.OpenFile(dir+"/"+tempName(), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		switch {
+		case err == nil:
+			return f, nil
+		case errors.Is(err, fs.ErrNotExist):
+			if err := d.dirs.make(dir); err != nil {
+				return nil, err
+			}
+		case !errors.Is(err, fs.ErrExist):
+			return nil, err
+		}
+	}
+	return nil, err
+}
+
+// dropPartial removes the unfinished write of path, if there is one.
+func (d *Driver) dropPartial(path string) error {
+	err := os.Remove(d.partial(path))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
+		return nil
+	}
+	return err
+}
+
+// partial returns where the unfinished write of path waits.
+func (d *Driver) partial(path string) string {
+	dir, name := filepath.Split(d.local(path))
+	return dir + partialName(name)
+}
+
+// discard removes local files; an empty name stands for none.
+func discard(names ...string) error {
+	var errs []error
+	for _, name := range names {
+		if name != "" {
+			errs = append(errs, os.Remove(name))
+		}
+	}
+	return errors.Join(errs...)
+}
