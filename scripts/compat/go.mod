@@ -7,6 +7,7 @@ replace registryfs => ../..
 require (
 	github.com/distribution/distribution/v3 v3.1.2
 	github.com/google/go-containerregistry v0.22.1
+	github.com/hanwen/go-fuse/v2 v2.12.1
 	registryfs v0.0.0
 )
 
