@@ -23,13 +23,14 @@ const (
 	mutable   lifetime = iota // names and content that others may change: Options.TagTTL
 	immutable                 // digest-named: the content never changes, the name may go
 	fixed                     // part of every mount
-	transient                 // drafts: not at all
+	transient                 // drafts: asked for anew each time
 )
 
-// READDIRPLUS and the kernel's own caches break down at a lifetime of 0 (each
-// entry of a listing is looked up again), so even a draft has a little.
+// A lifetime of 0 makes the kernel look up each entry of a listing again, which
+// is right for drafts only: the least it knows otherwise is a tick of its clock,
+// and for that long a name would go on meaning the draft after its commit.
 const (
-	draftTTL     = time.Nanosecond
+	draftTTL     = 0
 	digestTTL    = 5 * time.Minute
 	immutableTTL = 24 * time.Hour
 	negativeTTL  = time.Second

@@ -1,9 +1,6 @@
 package fusefs
 
-import (
-	"sync"
-	"time"
-)
+import "sync"
 
 // boundedMap keeps the newest entries up to a limit. Its zero value is usable.
 type boundedMap[K comparable, V any] struct {
@@ -54,20 +51,4 @@ func (m *boundedMap[K, V]) keys(match func(K) bool) []K {
 		}
 	}
 	return out
-}
-
-// times are the modification times of what has none in the store: virtual
-// directories. Without them a second rsync would set them all again.
-type times struct{ boundedMap[key, time.Time] }
-
-const maxTimes = 10_000
-
-func (t *times) set(k key, mtime time.Time) { t.put(k, mtime, maxTimes) }
-
-// or returns the remembered time, else mtime.
-func (t *times) or(k key, mtime time.Time) time.Time {
-	if kept, ok := t.get(k); ok {
-		return kept
-	}
-	return mtime
 }

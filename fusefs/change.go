@@ -45,7 +45,7 @@ func (s *fsys) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, ou
 	f := d.found()
 	n := s.nodes.add(parent, name, &f)
 	s.fillEntry(&out.EntryOut, n, &f.attr)
-	s.openDraft(n, d, false, &out.OpenOut)
+	s.openDraft(n, d, true, false, &out.OpenOut)
 	return fuse.OK
 }
 
@@ -347,7 +347,9 @@ func (s *fsys) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fus
 
 // locals are the directories that exist in this mount only, until something
 // lands in them.
-type locals struct{ boundedMap[staleName, time.Time] }
+type locals struct {
+	boundedMap[staleName, time.Time]
+}
 
 // maxLocals bounds how many directories may wait for content.
 const maxLocals = 100_000

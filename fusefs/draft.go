@@ -95,14 +95,16 @@ func (d *draft) attrLocked() attr {
 
 func (d *draft) sizeLocked() int64 {
 	switch {
+	case d.done != nil && !d.dirty:
+		return d.done.found.attr.size
 	case d.ref != "":
 		return d.refLen
 	case d.upload != nil:
 		return d.upload.Size()
+	case d.base != nil && d.handles == 0:
+		return d.base.attr.size // given up: what was there is there
 	case d.base != nil:
 		return d.base.visible()
-	case d.done != nil:
-		return d.done.found.attr.size
 	}
 	return 0
 }
@@ -120,6 +122,7 @@ func (d *draft) open(trunc bool) {
 	d.handles++
 	if trunc {
 		d.clearLocked()
+		d.dirty = d.dirty || d.base != nil || d.done != nil
 	}
 }
 
@@ -185,21 +188,37 @@ func (d *draft) write(ctx context.Context, p []byte, off int64) (int, error) {
 	return d.upload.WriteAt(ctx, p, off)
 }
 
-// read gives what the writer has written so far.
-func (d *draft) read(ctx context.Context, p []byte, off int64) (int, error) {
+// read gives a writer what was written so far. Others who came to open the
+// draft of a file that exists read what is committed.
+func (d *draft) read(ctx context.Context, p []byte, off int64, writer bool) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	switch {
+	case !writer && d.base != nil && d.done == nil:
+		return readStored(ctx, d.base.obj, p, off)
+	case !writer && d.done != nil:
+		return readStored(ctx, d.done.found.obj, p, off)
 	case d.ref != "":
 		return d.s.readBlob(ctx, d.ref, p[:min(int64(len(p)), max(0, d.refLen-off))], off)
 	case d.upload != nil:
 		return d.upload.ReadAt(p, off)
+	case d.done != nil:
+		return readStored(ctx, d.done.found.obj, p, off)
 	case d.base != nil:
 		return d.base.read(ctx, p, off)
-	case d.done != nil && d.done.digest != "":
-		return d.s.readBlob(ctx, d.done.digest, p, off)
 	}
 	return 0, io.EOF
+}
+
+// readStored reads what a commit has made.
+func readStored(ctx context.Context, obj object, p []byte, off int64) (int, error) {
+	r, ok := obj.(replaceable)
+	if !ok {
+		return 0, io.EOF
+	}
+	in, _ := r.content()
+	defer in.close()
+	return in.read(ctx, p, off)
 }
 
 // truncate sets the size. To 0 it starts anew; the size it has is no change.
@@ -379,7 +398,7 @@ func (d *draft) release(ctx context.Context) {
 	if d.place == nil && !d.gone {
 		return // staged until RENAME or unlink
 	}
-	if d.dirty && !d.failed && !d.gone && d.sizeLocked() > 0 {
+	if d.dirty && !d.failed && !d.gone && (d.sizeLocked() > 0 || d.place.emptyIsContent()) {
 		if err := d.commitLocked(ctx); err != nil {
 			d.s.refused.note("close", d.name, err)
 		}

@@ -212,8 +212,10 @@ func (s *fsys) setModTime(ctx context.Context, k key, obj object, t time.Time) e
 		return nil
 	}
 	err := ts.setModTime(ctx, t)
-	if isAbsent(err) {
-		s.times.set(k, t)
+	if err == nil || isAbsent(err) {
+		if _, ok := obj.(directory); ok {
+			s.times.set(k, t)
+		}
 		return nil
 	}
 	return err
@@ -227,7 +229,8 @@ type writers struct {
 }
 
 type pendingOpen struct {
-	target key
+	target key       // the file
+	name   staleName // where it was: by now it may be another file's
 	until  time.Time
 	draft  *draft
 }
@@ -237,9 +240,10 @@ type pendingOpen struct {
 const writerPatience = 5 * time.Second
 
 // expect reports whether pid is to look the file up again. If it was told so
-// just now and came back with the same number, its path has no name to look up
-// (/proc/self/fd), and the file has to be opened as it is.
-func (w *writers) expect(pid uint32, target key) bool {
+// just now and comes with a file all the same, its path has no name to look up
+// (/proc/self/fd), and the file has to be opened as it is: the kernel tries
+// only once more.
+func (w *writers) expect(pid uint32, target key, name staleName) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := time.Now()
@@ -248,14 +252,14 @@ func (w *writers) expect(pid uint32, target key) bool {
 			delete(w.pending, p)
 		}
 	}
-	if o, again := w.pending[pid]; again && o.target == target {
+	if _, again := w.pending[pid]; again {
 		delete(w.pending, pid)
 		return false
 	}
 	if w.pending == nil {
 		w.pending = map[uint32]pendingOpen{}
 	}
-	w.pending[pid] = pendingOpen{target: target, until: now.Add(writerPatience)}
+	w.pending[pid] = pendingOpen{target: target, name: name, until: now.Add(writerPatience)}
 	return true
 }
 
@@ -265,7 +269,7 @@ func (w *writers) redirect(ctx context.Context, pid uint32, parent *node, dir di
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	o, ok := w.pending[pid]
-	if !ok || o.target != f.key {
+	if !ok || (o.target != f.key && o.name != staleName{parent.key, name}) {
 		return nil
 	}
 	if o.draft == nil {

@@ -13,6 +13,7 @@ import (
 type handle struct {
 	n       *node
 	draft   *draft     // a file being written, or its reader
+	writer  bool       // of the draft
 	reader  reader     // any other file
 	listing *dirHandle // a directory
 	backing *backing   // while its reads go past us
@@ -85,7 +86,7 @@ func (s *fsys) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 		if writing {
 			s.writers.opened(in.Pid)
 		}
-		s.openDraft(n, d, writing && in.Flags&syscall.O_TRUNC != 0, out)
+		s.openDraft(n, d, writing, in.Flags&syscall.O_TRUNC != 0, out)
 		return fuse.OK
 	}
 	if writing {
@@ -110,9 +111,9 @@ func (s *fsys) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 
 // openDraft answers with direct I/O: no byte of a draft may stay in the page
 // cache, where a reader could take it for committed.
-func (s *fsys) openDraft(n *node, d *draft, trunc bool, out *fuse.OpenOut) {
+func (s *fsys) openDraft(n *node, d *draft, writer, trunc bool, out *fuse.OpenOut) {
 	d.open(trunc)
-	out.Fh = s.handles.add(&handle{n: n, draft: d})
+	out.Fh = s.handles.add(&handle{n: n, draft: d, writer: writer})
 	out.OpenFlags = fuse.FOPEN_DIRECT_IO
 }
 
@@ -124,23 +125,23 @@ func (s *fsys) openReplaced(ctx context.Context, n *node, obj object, in *fuse.O
 	if _, ok := obj.(replaceable); !ok {
 		return s.fail("open for writing", n, "", errFixed)
 	}
-	if s.writers.expect(in.Pid, n.key) {
+	parent, name := s.nodes.place(n)
+	if parent == nil {
+		return s.fail("open for writing", n, "", errFixed)
+	}
+	if s.writers.expect(in.Pid, n.key, staleName{parent.key, name}) {
 		return fuse.Status(syscall.ESTALE)
 	}
 	a, err := obj.attr(ctx)
 	if err != nil {
 		return s.fail("open for writing", n, "", err)
 	}
-	parent, name := s.nodes.place(n)
-	if parent == nil {
-		return s.fail("open for writing", n, "", errFixed)
-	}
 	dir, _ := s.nodes.parentObject(n).(directory)
 	d, err := overwrite(ctx, parent, dir, name, &found{key: n.key, obj: obj, attr: a})
 	if err != nil {
 		return s.fail("open for writing", n, "", err)
 	}
-	s.openDraft(n, d, in.Flags&syscall.O_TRUNC != 0, out)
+	s.openDraft(n, d, true, in.Flags&syscall.O_TRUNC != 0, out)
 	return fuse.OK
 }
 
@@ -162,7 +163,7 @@ func (s *fsys) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.R
 func (h *handle) read(ctx context.Context, p []byte, off int64) (int, error) {
 	switch {
 	case h.draft != nil:
-		return h.draft.read(ctx, p, off)
+		return h.draft.read(ctx, p, off, h.writer)
 	case h.reader != nil:
 		return h.reader.read(ctx, p, off)
 	}
@@ -173,7 +174,7 @@ func (h *handle) read(ctx context.Context, p []byte, off int64) (int, error) {
 func (s *fsys) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
 	s.stats.count(opWrite)
 	h := s.handles.get(in.Fh)
-	if h == nil || h.draft == nil {
+	if h == nil || !h.writer {
 		return 0, fuse.EBADF
 	}
 	n, err := h.draft.write(unbroken(), data, int64(in.Offset))
@@ -199,7 +200,7 @@ func (s *fsys) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
 
 func (s *fsys) commit(op string, fh uint64) fuse.Status {
 	h := s.handles.get(fh)
-	if h == nil || h.draft == nil {
+	if h == nil || !h.writer {
 		return fuse.OK
 	}
 	if err := h.draft.flush(unbroken()); err != nil {
@@ -228,7 +229,7 @@ func (s *fsys) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 func (s *fsys) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
 	s.stats.count(opCopy)
 	src, dst := s.handles.get(in.FhIn), s.handles.get(in.FhOut)
-	if src == nil || dst == nil || dst.draft == nil {
+	if src == nil || dst == nil || !dst.writer {
 		return 0, fuse.EBADF
 	}
 	from, ok := src.reader.(*lazyReader)

@@ -292,6 +292,7 @@ func (p *linkPlace) commit(ctx context.Context, c content) (committed, error) {
 	if err != nil {
 		return committed{}, err
 	}
+	s.keepTimes(ctx, d.repo)
 	sha := d.top() + "/" + string(name.Algorithm())
 	return committed{
 		found:  s.linkFound(d.path(), name, &desc),

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -74,6 +75,9 @@ func (s *fsys) mountOptions() *fuse.MountOptions {
 		words = append(words, "ro")
 		flags |= syscall.MS_RDONLY
 	}
+	if !root {
+		words = append(words, "noatime") // as the flag does for root
+	}
 	if s.opts.AllowOther {
 		// Without it the kernel checks no mode at all when others open a file.
 		words = append(words, "default_permissions")
@@ -97,12 +101,11 @@ func (s *fsys) mountOptions() *fuse.MountOptions {
 		Debug:             s.opts.Debug,
 		Logger:            slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		PanicHandler: func(v any) fuse.Status {
-			s.log.Error("panic in a request", "panic", v)
+			s.log.Error("panic in a request", "panic", v, "stack", string(debug.Stack()))
 			return fuse.EIO
 		},
 	}
 }
-
 
 // closeOnExec keeps /dev/fuse from child processes: one that outlived us would
 // leave the mount hanging instead of failing. A direct mount does not set it.

@@ -52,6 +52,9 @@ func (d *namesDir) attr(ctx context.Context) (attr, error) {
 }
 
 func (d *namesDir) setModTime(ctx context.Context, t time.Time) error {
+	if d.name == "" {
+		return errNoEntry // of this mount, as the time that attr gives
+	}
 	return d.s.reg.Repository(d.name).SetModTime(ctx, d.dir(), t)
 }
 
@@ -250,9 +253,22 @@ func lastName(name layout.RepositoryName) string {
 func (s *fsys) repoDirAttr(ctx context.Context, path string, name layout.RepositoryName, dir layout.Dir) (attr, error) {
 	mtime, err := s.reg.Repository(name).ModTime(ctx, dir)
 	if isAbsent(err) || name == "" {
-		mtime, err = s.times.or(s.dirKey(path), epoch), nil
+		// Not in the store yet. When it comes to be there its time changes
+		// without a request that would tell the kernel so.
+		return dirAttr(s.times.or(s.dirKey(path), epoch), transient), nil
 	}
 	return dirAttr(mtime, mutable), err
+}
+
+// touched are the directories of a repository whose times may change when
+// something is put into it: those that did not exist in the store come to.
+func (s *fsys) touched(name layout.RepositoryName) []staleName {
+	top := "/repositories/" + string(name)
+	var out []staleName
+	for _, dir := range []string{"", "/_tags", "/_manifests", "/_manifests/sha256", "/_blobs", "/_blobs/sha256"} {
+		out = append(out, staleName{dir: s.dirKey(top + dir)})
+	}
+	return out
 }
 
 // add remembers a directory of this mount.

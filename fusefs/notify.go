@@ -22,7 +22,8 @@ type notifier struct {
 }
 
 // staleName is a name in a directory, given by the directory's identity: only
-// if the kernel knows that directory is there anything to drop.
+// if the kernel knows that directory is there anything to drop. Without a name
+// it is the directory's own attributes.
 type staleName struct {
 	dir  key
 	name string
@@ -72,13 +73,24 @@ func (t *notifier) run() {
 		t.names = nil
 		t.mu.Unlock()
 		for _, n := range names {
-			if dir := t.s.nodes.find(n.dir); dir != nil {
-				t.server.EntryNotify(dir.id, n.name) // ENOENT: the kernel had not cached it
-			}
+			t.send(n)
 		}
 		if limit := t.s.maxNodes(); t.s.nodes.count.Load() > int64(limit) {
 			t.trimTo(limit * 3 / 4)
 		}
+	}
+}
+
+// send tells the kernel of one name. ENOENT means that it had not cached it.
+func (t *notifier) send(n staleName) {
+	dir := t.s.nodes.find(n.dir)
+	switch {
+	case dir == nil:
+	case n.name == "":
+		const attributesOnly = -1
+		t.server.InodeNotify(dir.id, attributesOnly, 0)
+	default:
+		t.server.EntryNotify(dir.id, n.name)
 	}
 }
 

@@ -36,10 +36,16 @@ func (d *rawDir) attr(ctx context.Context) (attr, error) {
 	if isAbsent(err) { // made in this mount, or an empty store
 		return dirAttr(d.s.times.or(d.key(), epoch), mutable), nil
 	}
+	if d.path == "/" { // a driver sets no time of its root
+		e.ModTime = d.s.times.or(d.key(), e.ModTime)
+	}
 	return dirAttr(e.ModTime, mutable), err
 }
 
 func (d *rawDir) setModTime(ctx context.Context, t time.Time) error {
+	if d.path == "/" {
+		return errNoEntry // of this mount: attr gives it
+	}
 	return d.s.reg.Raw().SetModTime(ctx, d.path, t)
 }
 
@@ -254,16 +260,6 @@ func (p *rawPlace) commit(ctx context.Context, c content) (committed, error) {
 	if err != nil {
 		return committed{}, err
 	}
-	s.landed(p.d.path)
+	s.landed(ctx, p.d.path)
 	return committed{found: p.d.found(&e), digest: e.Blob, stale: s.rawNames(p.path)}, nil
-}
-
-// landed ends the directories of this mount that the store has now.
-func (s *fsys) landed(p layout.RawPath) {
-	for dir := string(p); len(dir) > 1; {
-		i := strings.LastIndexByte(dir, '/')
-		up, name := dir[:i], dir[i+1:]
-		s.locals.remove(staleName{s.dirKey(rawMountPath(layout.RawPath("/" + strings.TrimPrefix(up, "/")))), name})
-		dir = up
-	}
 }

@@ -3,6 +3,7 @@ package fusefs
 import (
 	"context"
 	"iter"
+	"runtime/debug"
 	"sync"
 	"syscall"
 	"time"
@@ -209,12 +210,23 @@ func (h *dirHandle) fetch(n int) {
 	for w := range workers {
 		go func() {
 			for i := w; i < len(todo); i += workers {
-				l := todo[i]
-				l.found, l.err = h.dir.lookup(h.ctx, l.name)
-				close(l.ready)
+				h.look(todo[i])
 			}
 		}()
 	}
+}
+
+// look fills an entry in. A panic, which in a handler becomes EIO, must not end
+// the process because it happened here.
+func (h *dirHandle) look(l *listed) {
+	defer close(l.ready)
+	defer func() {
+		if v := recover(); v != nil {
+			h.s.log.Error("panic in a listing", "name", l.name, "panic", v, "stack", string(debug.Stack()))
+			l.err = syscall.EIO
+		}
+	}()
+	l.found, l.err = h.dir.lookup(h.ctx, l.name)
 }
 
 // drop lets go of what lies well behind off.

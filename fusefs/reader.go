@@ -111,4 +111,4 @@ func (t textReader) close() {}
 type brokenReader struct{ err error }
 
 func (b brokenReader) read(context.Context, []byte, int64) (int, error) { return 0, b.err }
-func (b brokenReader) close()                                            {}
+func (b brokenReader) close()                                           {}

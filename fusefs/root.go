@@ -139,4 +139,6 @@ func (s *fsys) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.Statf
 
 // Access implements fuse.RawFileSystem. With default_permissions the kernel
 // does not ask; without, only the mounting user gets here.
-func (s *fsys) Access(<-chan struct{}, *fuse.AccessIn) fuse.Status { return fuse.Status(syscall.ENOSYS) }
+func (s *fsys) Access(<-chan struct{}, *fuse.AccessIn) fuse.Status {
+	return fuse.Status(syscall.ENOSYS)
+}

@@ -229,6 +229,7 @@ func (p *tagPlace) commit(ctx context.Context, c content) (committed, error) {
 	t := layout.Tag{Name: p.tag, Tagged: put.Tagged}
 	t.Digest, t.Size = put.Digest, put.Size
 	s := p.d.s
+	s.keepTimes(ctx, p.d.repo)
 	return committed{
 		found:  s.tagFound(p.d.repo, &t),
 		digest: put.Digest,
@@ -256,7 +257,7 @@ func undoLink(put layout.Put, unlink func(context.Context, digest.Digest) error)
 // newRepository are the names that begin to exist with a repository's first
 // content, all the way up.
 func (s *fsys) newRepository(name layout.RepositoryName) []staleName {
-	var out []staleName
+	out := s.touched(name)
 	for ; name != ""; name = parentName(name) {
 		up := slash(string(parentName(name)))
 		for _, top := range []string{"/repositories", "/info"} {
