@@ -22,7 +22,8 @@ type PutOptions struct {
 	Want digest.Digest
 	// Tag is moved to the manifest; without one only its form is checked.
 	Tag TagName
-	// Exclusive makes it fs.ErrExist if the tag exists.
+	// Exclusive makes it fs.ErrExist if the tag exists. Of several puts of one
+	// Registry one is first; another program's may come between.
 	Exclusive bool
 	// ModTime, if set, becomes the time of the tag or, without one, of the blob,
 	// where the store can.
@@ -52,7 +53,7 @@ func (s ManifestStore) Put(ctx context.Context, u *Upload, o PutOptions) (Put, e
 		return Put{}, err
 	}
 	defer done()
-	if u.Size() > maxManifest {
+	if u.Size() > MaxManifestSize {
 		return Put{}, fmt.Errorf("manifest of %d bytes: %w", u.Size(), ErrTooLarge)
 	}
 	d, err := u.digest(ctx, digest.Canonical)
@@ -208,20 +209,15 @@ func (s ManifestStore) write(ctx context.Context, content []byte, d digest.Diges
 		files = append(files, linkContent(revisionLinkPath(s.p.name, d), d))
 	}
 	if o.Tag != "" && have.current.digest != d {
-		files = append(files, linkContent(tagIndexLinkPath(s.p.name, o.Tag, d), d))
-		if !o.Exclusive {
-			files = append(files, linkContent(tagCurrentLinkPath(s.p.name, o.Tag), d))
-		}
+		files = append(files,
+			linkContent(tagIndexLinkPath(s.p.name, o.Tag, d), d),
+			linkContent(tagCurrentLinkPath(s.p.name, o.Tag), d))
 	}
-	if len(files) > 0 {
-		if err := drivers.PutContents(ctx, s.p.r.driver, files); err != nil {
-			return fmt.Errorf("put manifest %s: %w", d, err)
-		}
+	if len(files) == 0 {
+		return nil
 	}
-	if o.Exclusive && o.Tag != "" {
-		if err := drivers.PutContentIfAbsent(ctx, s.p.r.driver, tagCurrentLinkPath(s.p.name, o.Tag), []byte(d)); err != nil {
-			return fmt.Errorf("tag %s of %s: %w", o.Tag, s.p.name, err)
-		}
+	if err := drivers.PutContents(ctx, s.p.r.driver, files); err != nil {
+		return fmt.Errorf("put manifest %s: %w", d, err)
 	}
 	return nil
 }

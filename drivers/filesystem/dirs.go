@@ -6,7 +6,9 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
-	"syscall"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
 )
 
 // dirs makes directories that outlast a crash. All its paths are local.
@@ -42,19 +44,61 @@ func (d *dirs) make(dir string) error {
 	return d.sync(parent)
 }
 
-// settle syncs dir, whose entries the caller has changed. It also syncs those
-// directories above it that somebody else is making and has perhaps not synced
-// yet: what was put into them must not be lost with them.
-func (d *dirs) settle(dir string) error {
-	if err := d.sync(dir); err != nil {
-		return err
-	}
-	for _, made := range d.makingAbove(dir) {
-		if err := d.sync(filepath.Dir(made)); err != nil {
-			return err
+// madeDirs are the directories made for one batch, to be synced with it.
+type madeDirs struct {
+	d    *dirs
+	dirs []string
+}
+
+func (d *dirs) later() *madeDirs { return &madeDirs{d: d} }
+
+// make makes dir and what is missing above it, and syncs nothing: until end,
+// whoever else puts something below them syncs them too.
+func (m *madeDirs) make(dir string) error {
+	m.d.begin(dir)
+	parent := filepath.Dir(dir)
+	err := os.Mkdir(dir, 0o777)
+	if errors.Is(err, fs.ErrNotExist) && parent != dir {
+		if err = m.make(parent); err == nil {
+			err = os.Mkdir(dir, 0o777)
 		}
 	}
-	return nil
+	if err == nil {
+		m.dirs = append(m.dirs, dir)
+		return nil
+	}
+	m.d.end(dir)
+	if errors.Is(err, fs.ErrExist) {
+		return nil // or a file; whoever wants to put something into it will see
+	}
+	return err
+}
+
+// end is called when the directories are synced, or given up.
+func (m *madeDirs) end() {
+	for _, dir := range m.dirs {
+		m.d.end(dir)
+	}
+}
+
+// settle syncs each of dirs, whose entries the caller has changed. It also syncs
+// what is above directories that are being made, by the caller's batch or by
+// somebody else who has perhaps not synced yet: what was put into them must not
+// be lost with them. All of it goes to the disk side by side.
+func (d *dirs) settle(dirs ...string) error {
+	all := make(map[string]bool, 2*len(dirs))
+	for _, dir := range dirs {
+		all[dir] = true
+		for _, made := range d.makingAbove(dir) {
+			all[filepath.Dir(made)] = true
+		}
+	}
+	var g errgroup.Group
+	g.SetLimit(maxSyncs)
+	for dir := range all {
+		g.Go(func() error { return d.sync(dir) })
+	}
+	return g.Wait()
 }
 
 func (d *dirs) begin(dir string) {
@@ -88,15 +132,31 @@ func (d *dirs) makingAbove(dir string) []string {
 }
 
 // syncDir makes the entries of a directory durable. File systems that know no
-// such thing say so, and have done what they can.
+// such thing say so, and have done what they can. The descriptor is not an
+// os.File, which is made for more than this and costs as much as the sync.
 func syncDir(dir string) error {
-	f, err := os.Open(dir)
+	fd, err := retry(func() (int, error) {
+		return unix.Open(dir, unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	})
 	if err != nil {
-		return err
+		return &fs.PathError{Op: "open", Path: dir, Err: err}
 	}
-	err = f.Sync()
-	if errors.Is(err, syscall.EINVAL) || errors.Is(err, errors.ErrUnsupported) {
+	_, err = retry(func() (int, error) { return 0, unix.Fsync(fd) })
+	if err == unix.EINVAL || errors.Is(err, errors.ErrUnsupported) {
 		err = nil
 	}
-	return errors.Join(err, f.Close())
+	if err != nil {
+		err = &fs.PathError{Op: "fsync", Path: dir, Err: err}
+	}
+	return errors.Join(err, unix.Close(fd))
+}
+
+// retry repeats a system call that a signal broke off.
+func retry(call func() (int, error)) (int, error) {
+	for {
+		n, err := call()
+		if err != unix.EINTR {
+			return n, err
+		}
+	}
 }

@@ -29,11 +29,14 @@ func (d *Driver) PutContent(_ context.Context, path string, content []byte) erro
 }
 
 // PutContents implements drivers.BatchPutter. The files are synced side by side
-// and renamed in order, then the directories are synced. A machine that crashes
-// during those last syncs can show a later file without an earlier one only if
-// its file system does not keep renames in order; ext4 and XFS do.
+// and renamed in order, then the directories are synced, side by side as well:
+// a disk takes one flush for all of them. A machine that crashes during those
+// last syncs can show a later file without an earlier one only if its file
+// system does not keep renames in order; ext4 and XFS do.
 func (d *Driver) PutContents(ctx context.Context, files []drivers.Content) error {
-	temps, err := d.writeTemps(files)
+	made := d.dirs.later()
+	defer made.end()
+	temps, err := d.writeTemps(files, made)
 	if err != nil {
 		return err
 	}
@@ -45,39 +48,35 @@ func (d *Driver) PutContents(ctx context.Context, files []drivers.Content) error
 			return errors.Join(err, discard(temps[i+1:]...))
 		}
 	}
-	return d.settleAll(files)
+	dirs := make([]string, len(files))
+	for i, f := range files {
+		dirs[i] = filepath.Dir(d.local(f.Path))
+	}
+	return d.dirs.settle(dirs...)
 }
 
 // writeTemps makes a temporary file for each of files, or none.
-func (d *Driver) writeTemps(files []drivers.Content) ([]string, error) {
-	temps := make([]string, len(files))
-	var g errgroup.Group
-	g.SetLimit(maxSyncs)
-	for i, f := range files {
-		g.Go(func() (err error) {
-			temps[i], err = d.writeTemp(f.Path, f.Bytes)
-			return err
-		})
-	}
-	if err := g.Wait(); err != nil {
-		return nil, errors.Join(err, discard(temps...))
-	}
-	return temps, nil
-}
-
-// settleAll syncs each directory that has got one of files.
-func (d *Driver) settleAll(files []drivers.Content) error {
-	seen := make(map[string]bool)
+func (d *Driver) writeTemps(files []drivers.Content, made *madeDirs) (names []string, err error) {
+	temps := make([]*os.File, 0, len(files))
+	defer func() {
+		if err != nil {
+			for _, f := range temps {
+				err = errors.Join(err, discard(f.Name()))
+			}
+		}
+	}()
 	var g errgroup.Group
 	g.SetLimit(maxSyncs)
 	for _, f := range files {
-		dir := filepath.Dir(d.local(f.Path))
-		if !seen[dir] {
-			seen[dir] = true
-			g.Go(func() error { return d.dirs.settle(dir) })
+		temp, err := d.createTemp(f.Path, made.make)
+		if err != nil {
+			return nil, errors.Join(err, g.Wait())
 		}
+		temps = append(temps, temp)
+		names = append(names, temp.Name())
+		g.Go(func() error { return fill(temp, f.Bytes) })
 	}
-	return g.Wait()
+	return names, g.Wait()
 }
 
 // PutContentIfAbsent implements drivers.ConditionalPutter. It is link(2) that
@@ -137,23 +136,28 @@ func (d *Driver) publish(temp, path string) error {
 // writeTemp makes a synced temporary file with content beside path and returns
 // its name. On an error there is none.
 func (d *Driver) writeTemp(path string, content []byte) (string, error) {
-	f, err := d.createTemp(path)
+	f, err := d.createTemp(path, d.dirs.make)
 	if err != nil {
 		return "", err
 	}
-	_, err = f.Write(content)
-	if err == nil {
-		err = f.Sync()
-	}
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := fill(f, content); err != nil {
 		return "", errors.Join(err, discard(f.Name()))
 	}
 	return f.Name(), nil
 }
 
-// createTemp makes an empty temporary file beside path, in a directory made if
-// need be.
-func (d *Driver) createTemp(path string) (*os.File, error) {
+// fill writes, syncs and closes f.
+func fill(f *os.File, content []byte) error {
+	_, err := f.Write(content)
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// createTemp makes an empty temporary file beside path, in a directory that
+// makeDir makes if need be.
+func (d *Driver) createTemp(path string, makeDir func(dir string) error) (*os.File, error) {
 	if isReserved(path) {
 		return nil, drivers.InvalidPathError{Path: path}
 	}
@@ -169,7 +173,7 @@ func (d *Driver) createTemp(path string) (*os.File, error) {
 		case err == nil:
 			return f, nil
 		case errors.Is(err, fs.ErrNotExist):
-			if err := d.dirs.make(dir); err != nil {
+			if err := makeDir(dir); err != nil {
 				return nil, err
 			}
 		case !errors.Is(err, fs.ErrExist):

@@ -33,7 +33,7 @@ func (d *Driver) Writer(_ context.Context, path string, append bool) (drivers.Fi
 	if append {
 		return d.appendingWriter(path)
 	}
-	f, err := d.createTemp(path)
+	f, err := d.createTemp(path, d.dirs.make)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (d *Driver) Writer(_ context.Context, path string, append bool) (drivers.Fi
 // appendingWriter takes over the unfinished write of path, or else goes on
 // after a copy of what is there.
 func (d *Driver) appendingWriter(path string) (drivers.FileWriter, error) {
-	f, err := d.createTemp(path)
+	f, err := d.createTemp(path, d.dirs.make)
 	if err != nil {
 		return nil, err
 	}
