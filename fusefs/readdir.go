@@ -60,7 +60,7 @@ func (s *fsys) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fu
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	out.Fh = s.handles.add(&handle{n: n, listing: h})
 	if s.opts.TagTTL >= cacheDirTTL {
-		out.OpenFlags = fuse.FOPEN_CACHE_DIR
+		out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
 	}
 	return fuse.OK
 }
