@@ -321,7 +321,7 @@ func (d *draft) commitLocked(ctx context.Context) error {
 	}
 	if old := d.done; old != nil && old.digest != done.digest && old.undo != nil {
 		if err := old.undo(ctx); err != nil {
-			d.s.refused.note("unlink", d.name, err) // an extra link, found by any check
+			d.s.refused.note("unlink", d.pathLocked(), err) // an extra link, found by any check
 		}
 	}
 	d.done, d.dirty, d.failed, d.mtime = &done, false, false, time.Time{}
@@ -392,19 +392,20 @@ func (d *draft) rename(ctx context.Context, dir key, name string, p place) error
 func (d *draft) release(ctx context.Context) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	size := d.sizeLocked()
 	if d.handles--; d.handles > 0 {
 		return
 	}
 	if d.place == nil && !d.gone {
 		return // staged until RENAME or unlink
 	}
-	if d.dirty && !d.failed && !d.gone && (d.sizeLocked() > 0 || d.place.emptyIsContent()) {
+	if d.dirty && !d.failed && !d.gone && (size > 0 || d.place.emptyIsContent()) {
 		if err := d.commitLocked(ctx); err != nil {
-			d.s.refused.note("close", d.name, err)
+			d.s.refused.note("close", d.pathLocked(), err)
 		}
 	}
-	if !d.gone && d.done == nil && d.base == nil && d.sizeLocked() == 0 && !d.failed {
-		d.s.refused.record("close", d.name, "kept as an empty file of this mount", "nothing was written",
+	if !d.gone && d.done == nil && d.base == nil && size == 0 && !d.failed {
+		d.s.refused.record("close", d.pathLocked(), "kept as an empty file of this mount", "nothing was written",
 			"write the content, or remove the name")
 		return
 	}
@@ -418,6 +419,11 @@ func (d *draft) release(ctx context.Context) {
 	if d.s.drafts.remove(d) {
 		d.s.notify.stale(staleName{d.dir, d.name})
 	}
+}
+
+// pathLocked is where the draft is in the mount, for messages.
+func (d *draft) pathLocked() string {
+	return d.s.nodes.path(d.s.nodes.find(d.dir), d.name)
 }
 
 // unlink takes the name away. It needs no permission to delete: nothing of the

@@ -49,11 +49,14 @@ type replaceable interface {
 }
 
 // staged tells a file that is to be renamed from one with its final name: it
-// has mkstemp's signature. Names do not tell: sedXXXXXX is a legal tag. Under a
-// umask of 077 every new file has mode 0600, so there it says nothing.
+// has mkstemp's signature. Names do not tell: sedXXXXXX is a legal tag. The
+// umask is taken off the mode already; sed makes its files under one of 0700.
+// Under a umask that leaves only the owner something, such as 077, every new
+// file may look like that, so there it says nothing.
 func staged(flags, mode, umask uint32) bool {
 	const mkstemp = syscall.O_RDWR | syscall.O_EXCL
-	return flags&(syscall.O_ACCMODE|syscall.O_EXCL) == mkstemp && mode&0o777 == 0o600 && umask != 0o077
+	const others = 0o044
+	return flags&(syscall.O_ACCMODE|syscall.O_EXCL) == mkstemp && mode&0o777 == 0o600&^umask && umask&others != others
 }
 
 // temporary tells names that programs give to files they rename or remove:
