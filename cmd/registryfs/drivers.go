@@ -1,0 +1,7 @@
+package main
+
+// The drivers that a configuration can name.
+import (
+	_ "registryfs/drivers/filesystem"
+	_ "registryfs/drivers/inmemory"
+)

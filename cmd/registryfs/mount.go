@@ -1,0 +1,102 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/urfave/cli/v2"
+
+	"registryfs/layout"
+)
+
+const mountHelp = `SOURCE is a registry's root directory (it contains docker/registry/v2, or will),
+or a registry's config.yml, whose storage section and REGISTRY_STORAGE_...
+variables are read by the registry's rules. Without SOURCE it is a store of your
+own in ~/.local/share/registryfs/store, made when absent.
+
+The command returns when the mount answers; registryfs umount, or SIGTERM, ends
+it. Options may also follow the arguments.
+
+   registryfs mount /var/lib/registry /mnt
+   registryfs mount /var/lib/registry /mnt -o ro,allow_other
+   registryfs mount /etc/docker/registry/config.yml /mnt --allow-delete
+   registryfs mount -f --log-level debug /mnt
+
+In fstab, with this program installed as /sbin/mount.registryfs:
+
+   /var/lib/registry  /mnt  registryfs  ro,allow_other,nofail  0  0`
+
+func mountCommand(o *options) *cli.Command {
+	return &cli.Command{
+		Name:            "mount",
+		Usage:           "mount a registry's storage",
+		UsageText:       "registryfs mount [OPTION...] [SOURCE] MOUNTPOINT [OPTION...]",
+		Description:     mountHelp,
+		Flags:           o.flags(),
+		HideHelpCommand: true,
+		OnUsageError:    func(_ *cli.Context, err error, _ bool) error { return usageError{err.Error()} },
+		Action:          o.mount,
+	}
+}
+
+// mount is the mount command. A mount that is to run in the background comes
+// here twice: first to start the process that serves it, then in that process.
+func (o *options) mount(c *cli.Context) error {
+	source, mountpoint, err := mountArguments(c.Args().Slice())
+	if err != nil {
+		return err
+	}
+	if err := o.complete(c); err != nil {
+		return err
+	}
+	waiter := findWaiter()
+	if waiter == nil && !o.foreground && !o.fake {
+		return startDaemon()
+	}
+	log, err := o.openLog(waiter != nil)
+	if err != nil {
+		return err
+	}
+	m := mounting{options: o, log: log, waiter: waiter}
+	return m.run(c.Context, source, mountpoint)
+}
+
+func mountArguments(args []string) (source, mountpoint string, err error) {
+	switch len(args) {
+	case 0:
+		return "", "", usagef("mount needs a MOUNTPOINT: registryfs mount [SOURCE] MOUNTPOINT")
+	case 1:
+		mountpoint = args[0]
+	case 2:
+		source, mountpoint = args[0], args[1]
+		if source == "" {
+			return "", "", usagef("SOURCE is empty: leave it out for the default store")
+		}
+	default:
+		return "", "", usagef("mount takes a SOURCE and a MOUNTPOINT, %q is too much", args[2])
+	}
+	if mountpoint == "" {
+		return "", "", usagef("MOUNTPOINT is empty")
+	}
+	return source, mountpoint, nil
+}
+
+// complete checks the options against each other and fills in what follows
+// from where the process runs.
+func (o *options) complete(c *cli.Context) error {
+	o.kernel = c.StringSlice("o")
+	o.deleteSet = c.IsSet("allow-delete")
+	if len(o.platforms) > 0 && (o.children == nil || *o.children != layout.ChildrenList) {
+		return usagef("--index-platforms goes with --index-children=list")
+	}
+	for _, dir := range []*string{&o.spoolDir, &o.stateDir, &o.logFile} {
+		if *dir == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*dir)
+		if err != nil {
+			return err
+		}
+		*dir = abs
+	}
+	return nil
+}

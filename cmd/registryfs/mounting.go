@@ -1,0 +1,176 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+
+	"registryfs/drivers"
+	"registryfs/fusefs"
+	"registryfs/layout"
+)
+
+// mounting is one mount, from the SOURCE to the end of serving it.
+type mounting struct {
+	*options
+	log    *slog.Logger
+	waiter *waiter // nil in the foreground
+}
+
+func (m mounting) run(ctx context.Context, source, mountpoint string) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel() // ends what the driver has started
+	if source == "" {
+		var err error
+		if source, err = defaultStore(); err != nil {
+			return err
+		}
+	}
+	s, err := findStore(source, os.Environ())
+	if err != nil {
+		return err
+	}
+	dir, err := prepareMountpoint(mountpoint, m.log)
+	if err != nil {
+		return err
+	}
+	m.chooseStateDir()
+	if err := checkApart(dir, s, m.options); err != nil {
+		return err
+	}
+	reg, err := m.open(ctx, &s)
+	if err != nil {
+		return err
+	}
+	if err := thisMachine().check(dir, m.allowOther); err != nil {
+		return err
+	}
+	if m.fake {
+		return nil
+	}
+	return m.serve(dir, reg, s)
+}
+
+// chooseStateDir goes without state where there is no place for it: inode
+// numbers then change from mount to mount.
+func (m mounting) chooseStateDir() {
+	if m.stateDir != "" {
+		return
+	}
+	dir, err := defaultStateDir()
+	if err != nil {
+		m.log.Warn("no place for what outlives the mount: use --state-dir", "reason", err)
+		return
+	}
+	m.stateDir = dir
+}
+
+// open makes the registry of the store, and settles what the store says about
+// how it wants to be mounted.
+func (m mounting) open(ctx context.Context, s *store) (*layout.Registry, error) {
+	if err := m.settleChildren(s); err != nil {
+		return nil, err
+	}
+	driver, err := drivers.Create(ctx, s.driver, s.params)
+	var unknown drivers.InvalidStorageDriverError
+	if errors.As(err, &unknown) {
+		return nil, fmt.Errorf("%w: there are %v", err, drivers.Names())
+	}
+	if err != nil {
+		return nil, fmt.Errorf("open the store %s: %w", s.source, err)
+	}
+	if s.holdsSomethingElse() {
+		m.log.Warn("there is no registry in the store yet", "store", s.root(), "missing", registryTree)
+	}
+	reg := layout.New(driver, layout.Options{
+		Logger:        m.log,
+		References:    m.references,
+		IndexChildren: s.children,
+		URLs:          s.urls,
+		SpoolDir:      m.spoolDir,
+		SpoolMemory:   m.spoolMemory,
+	})
+	cache, err := reg.IsPullThroughCache(ctx)
+	if err != nil {
+		return nil, err
+	}
+	m.settleAccess(*s, cache)
+	return reg, nil
+}
+
+// settleChildren prefers the options to the configuration.
+func (m mounting) settleChildren(s *store) error {
+	if m.children == nil {
+		return nil
+	}
+	s.children.Mode = *m.children
+	if len(m.platforms) > 0 {
+		s.children.Platforms = m.platforms
+	}
+	if s.children.Mode == layout.ChildrenList && len(s.children.Platforms) == 0 {
+		return usagef("--index-children=list needs a list: --index-platforms linux/amd64,linux/arm64")
+	}
+	return nil
+}
+
+// settleAccess decides on writing and deleting. Nothing opens what the
+// configuration closes, but for a cache.
+func (m mounting) settleAccess(s store, cache bool) {
+	if !m.deleteSet {
+		m.allowDelete = s.allowDelete
+	}
+	if s.readOnly {
+		m.readOnly = true
+	}
+	if (cache || s.remote != "") && !m.readOnly && !m.forceCacheWrites {
+		m.log.Warn("mounted read-only: the store is a pull-through cache, whose registry deletes what it likes; --force-cache-writes mounts it all the same")
+		m.readOnly = true
+	}
+}
+
+func (m mounting) serve(dir string, reg *layout.Registry, s store) error {
+	config, err := m.effective(dir, s)
+	if err != nil {
+		return err
+	}
+	signals := catchSignals()
+	server, err := fusefs.Mount(dir, reg, fusefs.Options{
+		Source:       s.source,
+		ReadOnly:     m.readOnly,
+		AllowOther:   m.allowOther,
+		AllowDelete:  m.allowDelete,
+		XAttrs:       m.xattrs,
+		Debug:        m.debug,
+		UID:          orProcess(m.uid, os.Getuid),
+		GID:          orProcess(m.gid, os.Getgid),
+		Umask:        m.umask,
+		TagTTL:       m.tagTTL,
+		StateDir:     m.stateDir,
+		Config:       config,
+		MountOptions: m.kernel,
+		Logger:       m.log,
+	})
+	if err != nil {
+		return fmt.Errorf("mount on %s: %w", dir, thisMachine().explain(err))
+	}
+	m.log.Info("mounted", "source", s.source, "mountpoint", dir)
+	if m.waiter != nil {
+		if err := m.waiter.ready(m.logFile); err != nil {
+			return errors.Join(fmt.Errorf("leave the terminal: %w", err), server.Unmount())
+		}
+	}
+	stop := signals.unmount(server, dir, m.log)
+	server.Wait()
+	stop()
+	m.log.Info("unmounted", "mountpoint", dir)
+	return nil
+}
+
+func orProcess(id *uint32, process func() int) uint32 {
+	if id != nil {
+		return *id
+	}
+	return uint32(process())
+}

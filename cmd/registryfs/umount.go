@@ -1,0 +1,69 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+
+	"github.com/urfave/cli/v2"
+
+	"registryfs/fusefs"
+)
+
+func umountCommand() *cli.Command {
+	return &cli.Command{
+		Name:      "umount",
+		Aliases:   []string{"unmount"},
+		Usage:     "unmount what was mounted",
+		UsageText: "registryfs umount MOUNTPOINT [--lazy]",
+		Description: "A mount that is in use stays, and the processes that use it are named.\n" +
+			"What a killed process has left behind is cleared.",
+		Flags: []cli.Flag{&cli.BoolFlag{Name: "lazy", Aliases: []string{"l"},
+			Usage: "take the mount away now, and let open files be used until they are closed"}},
+		HideHelpCommand: true,
+		OnUsageError:    func(_ *cli.Context, err error, _ bool) error { return usageError{err.Error()} },
+		Action: func(c *cli.Context) error {
+			if c.NArg() != 1 {
+				return usagef("umount takes one MOUNTPOINT: registryfs umount MOUNTPOINT [--lazy]")
+			}
+			return unmount(c.Args().First(), c.Bool("lazy"))
+		},
+	}
+}
+
+func unmount(name string, lazy bool) error {
+	dir, err := realPath(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("%q does not exist", name)
+	}
+	if err != nil {
+		return err
+	}
+	ours, err := fusefs.IsMounted(dir)
+	if err != nil {
+		return err
+	}
+	if !ours {
+		return fmt.Errorf("there is no registryfs on %q: findmnt -t fuse.registryfs lists those there are", dir)
+	}
+	// A shell may have been replaced by this process, inside the mount.
+	if err := os.Chdir("/"); err != nil {
+		return err
+	}
+	if fusefs.IsDead(dir) {
+		return clearDead(dir)
+	}
+	if err := fusefs.Unmount(dir, lazy); err != nil {
+		return unmountError(dir, err)
+	}
+	return nil
+}
+
+func unmountError(dir string, err error) error {
+	if errors.Is(err, syscall.EBUSY) {
+		return fmt.Errorf("%q is in use by %s: end that, or take the mount away with: registryfs umount --lazy %[1]q", dir, holders(dir))
+	}
+	return fmt.Errorf("unmount %s: %w", dir, err)
+}
