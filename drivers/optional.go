@@ -134,6 +134,9 @@ func PutContentIfAbsent(ctx context.Context, d StorageDriver, path string, conte
 	if p, ok := d.(ConditionalPutter); ok {
 		return p.PutContentIfAbsent(ctx, path, content)
 	}
+	if !ValidPath(path) { // Stat takes the root
+		return InvalidPathError{Path: path, DriverName: d.Name()}
+	}
 	_, err := d.Stat(ctx, path)
 	if err == nil {
 		return Error{DriverName: d.Name(), Detail: &fs.PathError{Op: "put", Path: path, Err: fs.ErrExist}}
