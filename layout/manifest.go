@@ -13,8 +13,9 @@ import (
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
-// maxManifest is the registry's own limit for a manifest it takes.
-const maxManifest = 4 << 20
+// MaxManifestSize is the largest manifest that is taken, in bytes, as by the
+// registry. Larger ones that are stored are shown and read.
+const MaxManifestSize = 4 << 20
 
 // Media types besides those of the OCI image specification.
 const (
@@ -45,7 +46,7 @@ var topLevel = []string{
 // parser and verifier for the media type that the registry would find in these
 // bytes when it reads them back. The error is ErrManifestInvalid or ErrTooLarge.
 func parseManifest(content []byte) (manifest, error) {
-	if len(content) > maxManifest {
+	if len(content) > MaxManifestSize {
 		return manifest{}, fmt.Errorf("manifest of %d bytes: %w", len(content), ErrTooLarge)
 	}
 	m, err := decodeManifest(content)

@@ -48,17 +48,23 @@ func rawEntryOf(info drivers.FileInfo) RawEntry {
 	return e
 }
 
-// check refuses what is no path of a store; the root is one where root is set.
-func (p RawPath) check(root bool) error {
-	if p == "/" && root || drivers.ValidPath(string(p)) {
+// Check says whether the store can have a file or directory of that path: the
+// error is ErrNameInvalid and names the part that it cannot.
+func (t RawTree) Check(p RawPath) error {
+	if p == "/" || drivers.ValidPath(string(p)) {
 		return nil
 	}
-	return fmt.Errorf("path %.200q: %w: the store takes letters, digits, '.', '_' and '-'", p, ErrNameInvalid)
+	for part := range strings.SplitSeq(strings.TrimPrefix(string(p), "/"), "/") {
+		if !validComponent(part) {
+			return fmt.Errorf("%.300q in %.300s: a name in the store has only letters, digits, '.', '_' and '-': %w", part, p, ErrNameInvalid)
+		}
+	}
+	return fmt.Errorf("path %.300q: %w: it does not begin with a slash", p, ErrNameInvalid)
 }
 
 // Stat describes a file or directory. It is fs.ErrNotExist if there is none.
 func (t RawTree) Stat(ctx context.Context, p RawPath) (RawEntry, error) {
-	if err := p.check(true); err != nil {
+	if err := t.Check(p); err != nil {
 		return RawEntry{}, err
 	}
 	info, err := t.r.driver.Stat(ctx, string(p))
@@ -72,7 +78,7 @@ func (t RawTree) Stat(ctx context.Context, p RawPath) (RawEntry, error) {
 // is none.
 func (t RawTree) List(ctx context.Context, p RawPath) iter.Seq2[RawEntry, error] {
 	return func(yield func(RawEntry, error) bool) {
-		if err := p.check(true); err != nil {
+		if err := t.Check(p); err != nil {
 			yield(RawEntry{}, err)
 			return
 		}
@@ -90,7 +96,7 @@ func (t RawTree) List(ctx context.Context, p RawPath) iter.Seq2[RawEntry, error]
 
 // Open opens a file for reading. It is fs.ErrNotExist if there is none.
 func (t RawTree) Open(ctx context.Context, p RawPath) (*BlobReader, error) {
-	if err := p.check(false); err != nil {
+	if err := t.Check(p); err != nil {
 		return nil, err
 	}
 	b, err := t.r.openFile(ctx, string(p))
@@ -110,7 +116,7 @@ func (t RawTree) Want(p RawPath) digest.Digest {
 // and the store can. A blob's data must have the digest of its path, any file
 // named link must be a link; it may lead nowhere. All else is stored as it is.
 func (t RawTree) Put(ctx context.Context, p RawPath, u *Upload, mtime time.Time) (RawEntry, error) {
-	if err := p.check(false); err != nil {
+	if err := t.Check(p); err != nil {
 		return RawEntry{}, err
 	}
 	done, err := u.acquire(ctx)
@@ -183,7 +189,7 @@ func (u *Upload) linkBytes() ([]byte, error) {
 
 // Delete removes a file. It is fs.ErrNotExist if there is none.
 func (t RawTree) Delete(ctx context.Context, p RawPath) error {
-	if err := p.check(false); err != nil {
+	if err := t.Check(p); err != nil {
 		return err
 	}
 	e, err := t.Stat(ctx, p)
@@ -199,7 +205,7 @@ func (t RawTree) Delete(ctx context.Context, p RawPath) error {
 // RemoveDir removes an empty directory. It is ErrNotEmpty if there is anything
 // in it.
 func (t RawTree) RemoveDir(ctx context.Context, p RawPath) error {
-	if err := p.check(false); err != nil {
+	if err := t.Check(p); err != nil {
 		return err
 	}
 	for e, err := range t.List(ctx, p) {
@@ -221,7 +227,7 @@ func (t RawTree) remove(ctx context.Context, p RawPath) error {
 
 // SetModTime sets the time of a file or directory, where the store can.
 func (t RawTree) SetModTime(ctx context.Context, p RawPath, mtime time.Time) error {
-	if err := p.check(true); err != nil {
+	if err := t.Check(p); err != nil {
 		return err
 	}
 	defer t.forget(p)
