@@ -306,25 +306,25 @@ func (p *linkPlace) put(ctx context.Context, c content) (layout.Put, error) {
 	if p.d.kind == manifestLinks {
 		return putManifest(ctx, p.d.repo, c, layout.PutOptions{Want: p.digest, ModTime: c.mtime})
 	}
-	blobs := p.d.repo.Blobs()
-	if c.ref == "" {
-		put, err := blobs.Put(ctx, c.upload, p.digest)
-		if err != nil || c.mtime.IsZero() {
-			return put, err
+	blobs, s := p.d.repo.Blobs(), p.d.s
+	if c.ref != "" && (p.digest == "" || p.digest == c.ref) {
+		newLink, err := blobs.Link(ctx, c.ref)
+		return layout.Put{Digest: c.ref, NewLink: newLink}, err
+	}
+	u := c.upload
+	if c.ref != "" {
+		// Under a name of another algorithm: only the bytes tell.
+		u = s.reg.NewUpload(p.digest)
+		defer u.Close()
+		if err := s.copyWhole(ctx, u, c.ref); err != nil {
+			return layout.Put{}, err
 		}
-		return put, p.d.s.reg.Blobs().SetModTime(ctx, put.Digest, c.mtime)
 	}
-	put := layout.Put{Digest: c.ref}
-	var err error
-	switch {
-	case p.digest == "" || p.digest == c.ref:
-		put.NewLink, err = blobs.Link(ctx, c.ref)
-	case p.digest.Algorithm() != c.ref.Algorithm():
-		put.NewLink, err = blobs.LinkAlias(ctx, p.digest, c.ref)
-	default:
-		err = layout.ErrDigestMismatch
+	put, err := blobs.Put(ctx, u, p.digest)
+	if err != nil || c.mtime.IsZero() {
+		return put, err
 	}
-	return put, err
+	return put, s.reg.Blobs().SetModTime(ctx, put.Digest, c.mtime)
 }
 
 // aliases are the names under which files were put into _manifests or _blobs.

@@ -248,11 +248,7 @@ func (p *rawPlace) commit(ctx context.Context, c content) (committed, error) {
 	if u == nil {
 		u = s.reg.NewUpload(p.want())
 		defer u.Close()
-		desc, err := s.reg.Blobs().Stat(ctx, c.ref)
-		if err != nil {
-			return committed{}, err
-		}
-		if err := s.copyBlob(ctx, u, c.ref, desc.Size); err != nil {
+		if err := s.copyWhole(ctx, u, c.ref); err != nil {
 			return committed{}, err
 		}
 	}

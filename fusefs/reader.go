@@ -89,6 +89,15 @@ func (s *fsys) copyBlob(ctx context.Context, u *layout.Upload, d digest.Digest, 
 	return copyRange(ctx, u, r, n)
 }
 
+// copyWhole copies all of a blob.
+func (s *fsys) copyWhole(ctx context.Context, u *layout.Upload, d digest.Digest) error {
+	desc, err := s.reg.Blobs().Stat(ctx, d)
+	if err != nil {
+		return err
+	}
+	return s.copyBlob(ctx, u, d, desc.Size)
+}
+
 // isWhole tells whether n bytes are all of the blob.
 func (s *fsys) isWhole(ctx context.Context, d digest.Digest, n int64) bool {
 	desc, err := s.reg.Blobs().Stat(ctx, d)
