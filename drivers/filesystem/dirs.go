@@ -46,8 +46,9 @@ func (d *dirs) make(dir string) error {
 
 // madeDirs are the directories made for one batch, to be synced with it.
 type madeDirs struct {
-	d    *dirs
-	dirs []string
+	d      *dirs
+	dirs   []string
+	synced bool
 }
 
 func (d *dirs) later() *madeDirs { return &madeDirs{d: d} }
@@ -74,9 +75,20 @@ func (m *madeDirs) make(dir string) error {
 	return err
 }
 
-// end is called when the directories are synced, or given up.
+// settle is that of dirs, for all of the batch.
+func (m *madeDirs) settle(dirs ...string) error {
+	err := m.d.settle(dirs...)
+	m.synced = err == nil
+	return err
+}
+
+// end is called last. The directories of a batch that has failed remain, and
+// who finds them there takes them for durable: so they are synced even then.
 func (m *madeDirs) end() {
 	for _, dir := range m.dirs {
+		if !m.synced {
+			_ = m.d.sync(filepath.Dir(dir)) // the batch's own error is out already
+		}
 		m.d.end(dir)
 	}
 }
@@ -149,14 +161,4 @@ func syncDir(dir string) error {
 		err = &fs.PathError{Op: "fsync", Path: dir, Err: err}
 	}
 	return errors.Join(err, unix.Close(fd))
-}
-
-// retry repeats a system call that a signal broke off.
-func retry(call func() (int, error)) (int, error) {
-	for {
-		n, err := call()
-		if err != unix.EINTR {
-			return n, err
-		}
-	}
 }

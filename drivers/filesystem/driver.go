@@ -60,10 +60,7 @@ func (d *Driver) read(path string) ([]byte, time.Time, error) {
 	content := make([]byte, st.Size)
 	n := 0
 	for n < len(content) {
-		m, err := unix.Read(fd, content[n:])
-		if err == unix.EINTR {
-			continue
-		}
+		m, err := retry(func() (int, error) { return unix.Read(fd, content[n:]) })
 		if err != nil {
 			return nil, time.Time{}, &fs.PathError{Op: "read", Path: d.local(path), Err: err}
 		}
@@ -120,10 +117,9 @@ func (d *Driver) open(path string) (int, *unix.Stat_t, error) {
 		return -1, nil, drivers.PathNotFoundError{Path: path}
 	}
 	local := d.local(path)
-	fd, err := unix.Open(local, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	for err == unix.EINTR {
-		fd, err = unix.Open(local, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
-	}
+	fd, err := retry(func() (int, error) {
+		return unix.Open(local, unix.O_RDONLY|unix.O_CLOEXEC|unix.O_NONBLOCK, 0)
+	})
 	if err == unix.ENXIO { // a socket
 		return -1, nil, drivers.PathNotFoundError{Path: path}
 	}

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"registryfs/drivers"
 )
 
@@ -145,9 +147,10 @@ func (c *childInfo) ModTime() time.Time {
 }
 
 func (c *childInfo) stat() {
-	st, err := os.Lstat(c.root + c.path)
+	var st unix.Stat_t
+	_, err := retry(func() (int, error) { return 0, unix.Lstat(c.root+c.path, &st) })
 	if err != nil {
 		return // gone: that is what size 0 and the zero time say
 	}
-	c.size, c.mtime = st.Size(), st.ModTime()
+	c.size, c.mtime = st.Size, time.Unix(st.Mtim.Unix())
 }

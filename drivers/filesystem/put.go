@@ -52,7 +52,7 @@ func (d *Driver) PutContents(ctx context.Context, files []drivers.Content) error
 	for i, f := range files {
 		dirs[i] = filepath.Dir(d.local(f.Path))
 	}
-	return d.dirs.settle(dirs...)
+	return made.settle(dirs...)
 }
 
 // writeTemps makes a temporary file for each of files, or none.

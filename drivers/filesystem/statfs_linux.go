@@ -16,12 +16,11 @@ import (
 func (d *Driver) StatFS(context.Context) (drivers.FSInfo, error) {
 	var st unix.Statfs_t
 	dir := d.local("/")
-	err := unix.Statfs(dir, &st)
-	for errors.Is(err, fs.ErrNotExist) && dir != "/" || err == unix.EINTR {
-		if err != unix.EINTR {
-			dir = filepath.Dir(dir)
-		}
-		err = unix.Statfs(dir, &st)
+	statfs := func() (int, error) { return 0, unix.Statfs(dir, &st) }
+	_, err := retry(statfs)
+	for errors.Is(err, fs.ErrNotExist) && dir != "/" {
+		dir = filepath.Dir(dir)
+		_, err = retry(statfs)
 	}
 	if err != nil {
 		return drivers.FSInfo{}, &fs.PathError{Op: "statfs", Path: dir, Err: err}
