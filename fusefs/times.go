@@ -28,22 +28,33 @@ func (t *times) or(k key, mtime time.Time) time.Time {
 	return mtime
 }
 
-// keepTimes sets the times of a repository's directories again. Those that
-// hold the names that were added are left out: they have changed.
+// keepTimes sets the times of a repository's directories again, and of those
+// above it, which it may have come to lie in only now. Those that hold the names
+// that were added are left out: they have changed.
 func (s *fsys) keepTimes(ctx context.Context, repo layout.Repository) {
-	top := "/repositories/" + string(repo.Name())
-	for path, kind := range map[string]layout.DirKind{
-		top:                 layout.DirRepository,
-		top + "/_manifests": layout.DirManifests,
-		top + "/_blobs":     layout.DirBlobs,
-	} {
-		t, ok := s.times.get(s.dirKey(path))
-		if !ok {
-			continue
-		}
-		if err := repo.SetModTime(ctx, layout.Dir{Kind: kind}, t); err != nil && !isAbsent(err) {
-			s.log.Warn("time of a directory not set", "path", path, "error", err)
-		}
+	name := repo.Name()
+	for _, kind := range []layout.DirKind{layout.DirManifests, layout.DirBlobs, layout.DirRepository} {
+		s.keepTime(ctx, name, kind)
+	}
+	for up := parentName(name); up != ""; up = parentName(up) {
+		s.keepTime(ctx, up, layout.DirRepository)
+	}
+}
+
+func (s *fsys) keepTime(ctx context.Context, name layout.RepositoryName, kind layout.DirKind) {
+	path := "/repositories/" + string(name)
+	switch kind {
+	case layout.DirManifests:
+		path += "/_manifests"
+	case layout.DirBlobs:
+		path += "/_blobs"
+	}
+	t, ok := s.times.get(s.dirKey(path))
+	if !ok {
+		return
+	}
+	if err := s.reg.Repository(name).SetModTime(ctx, layout.Dir{Kind: kind}, t); err != nil && !isAbsent(err) {
+		s.log.Warn("time of a directory not set", "path", path, "error", err)
 	}
 }
 
