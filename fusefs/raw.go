@@ -55,9 +55,7 @@ func (d *rawDir) found(e *layout.RawEntry) found {
 	case e.Dir:
 		return found{d.s.dirKey(rawMountPath(p)), &rawDir{d.s, p}, dirAttr(e.ModTime, mutable)}
 	case e.Blob != "":
-		f := d.s.digestFound(&layout.Descriptor{Digest: e.Blob, Size: e.Size, ModTime: e.ModTime})
-		f.attr.mode = syscall.S_IFREG | 0o644
-		return f
+		return d.s.digestFound(&layout.Descriptor{Digest: e.Blob, Size: e.Size, ModTime: e.ModTime})
 	}
 	f := &rawFile{d.s, p, e.Size, e.ModTime}
 	return found{f.key(), f, fileAttr(e.Size, e.ModTime, mutable)}
