@@ -132,7 +132,28 @@ func Remedy(err error) string {
 	if errors.As(err, &r) {
 		return r.remedy()
 	}
+	for _, row := range remedies {
+		if errors.Is(err, row.err) {
+			return row.text
+		}
+	}
 	return ""
+}
+
+// remedies are for errors that carry none of their own; the first match counts.
+var remedies = []struct {
+	err  error
+	text string
+}{
+	{ErrDigestMismatch, "copy the whole file again, or under the digest that sha256sum gives for it"},
+	{ErrTooLarge, "a registry takes no larger ones; put big content into layers"},
+	{ErrManifestInvalid, "copy an image manifest or index of OCI or docker schema 2, byte for byte as a registry gives it"},
+	{ErrTagInvalid, "a tag has at most 128 letters, digits, '_', '.' and '-', and begins with none of the last two"},
+	{ErrDigestInvalid, "name the file by the digest of its content, in lower case hex"},
+	{ErrNameInvalid, "use lower case letters and digits, separated by '.', '_' or '-'"},
+	{ErrLinkInvalid, "write it without a newline: printf %s sha256:..."},
+	{ErrCorrupt, "put the content back under the same name, which repairs it"},
+	{ErrNotEmpty, "remove what is in it first"},
 }
 
 // remedied carries the remedy of an error without showing it in the message.
