@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -58,7 +59,7 @@ func startDaemon() error {
 		}
 	}()
 	w.Close() // the other process has its own
-	if n, _ := r.Read(make([]byte, 1)); n == 1 {
+	if word, err := io.ReadAll(r); err == nil && len(word) > 0 {
 		return nil
 	}
 	return outcome(cmd.Wait())

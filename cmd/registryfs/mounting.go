@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"strings"
 
 	"registryfs/drivers"
 	"registryfs/fusefs"
@@ -76,7 +77,7 @@ func (m mounting) open(ctx context.Context, s *store) (*layout.Registry, error) 
 	driver, err := drivers.Create(ctx, s.driver, s.params)
 	var unknown drivers.InvalidStorageDriverError
 	if errors.As(err, &unknown) {
-		return nil, fmt.Errorf("%w: there are %v", err, drivers.Names())
+		return nil, fmt.Errorf("%w: the drivers are %s", err, strings.Join(drivers.Names(), ", "))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", s.source, err)
