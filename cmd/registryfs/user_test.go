@@ -68,13 +68,19 @@ user "$BINARY" umount "$MNT"
 user "$BINARY" mount "$STORE" "$MNT"
 "$BINARY" umount "$MNT"
 user "$BINARY" mount "$STORE" /usr || echo "not writable: $?"
+setpriv --reuid=65534 --regid=65534 --clear-groups "$BINARY" mount -f "$STORE" "$MNT" 2>/dev/null &
+until user test -d "$MNT/repositories"; do sleep 0.05; done
+kill -9 $!
+wait $! || echo "killed: $?"
+user "$BINARY" mount "$STORE" "$MNT"
+user "$BINARY" umount "$MNT"
 `)
-	for _, want := range []string{"repositories", "owner 65534:65534", "root is kept out", "twice: 1", "busy: 1", "not writable: 1"} {
+	for _, want := range []string{"repositories", "owner 65534:65534", "root is kept out", "twice: 1", "busy: 1", "not writable: 1", "killed: 137"} {
 		if got.status != 0 || !strings.Contains(got.stdout, want) {
 			t.Errorf("as an ordinary user: %v, want %q", got, want)
 		}
 	}
-	for _, want := range []string{"unmount it first", "working directory", "ordinary users can only mount where they may write"} {
+	for _, want := range []string{"unmount it first", "working directory", "ordinary users can only mount where they may write", "cleared the mount"} {
 		if !strings.Contains(got.stderr, want) {
 			t.Errorf("as an ordinary user: %v, want %q", got, want)
 		}
