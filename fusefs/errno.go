@@ -35,7 +35,7 @@ var errnos = []struct {
 // meant to the driver.
 var passed = []syscall.Errno{
 	syscall.ENOSPC, syscall.EDQUOT, syscall.EROFS, syscall.EMFILE, syscall.ENFILE,
-	syscall.ENOMEM, syscall.ENAMETOOLONG, syscall.EFBIG,
+	syscall.ENOMEM, syscall.ENAMETOOLONG, syscall.EFBIG, syscall.ESTALE,
 }
 
 // kinds come last: an error of the tables above may be one of them as well.

@@ -182,6 +182,9 @@ func (d *namesDir) rmdir(ctx context.Context, name string) error {
 	}
 	local := staleName{d.s.dirKey(d.path()), name}
 	sub := child(d.name, name)
+	if d.s.hasUnfinished(sub) {
+		return layout.ErrNotEmpty
+	}
 	if _, err := d.s.reg.StatName(ctx, sub); isAbsent(err) {
 		if !d.s.locals.remove(local) {
 			return errNoEntry
@@ -198,6 +201,20 @@ func (d *namesDir) rmdir(ctx context.Context, name string) error {
 	d.s.locals.remove(local)
 	d.s.notify.stale(staleName{d.s.dirKey("/info" + slash(string(d.name))), name})
 	return nil
+}
+
+// hasUnfinished tells whether a repository's directory has anything in it that
+// exists in this mount only.
+func (s *fsys) hasUnfinished(name layout.RepositoryName) bool {
+	for _, n := range s.touched(name) {
+		if len(s.drafts.in(n.dir)) > 0 {
+			return true
+		}
+		if len(s.locals.keys(func(l staleName) bool { return l.dir == n.dir })) > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // rmdirKind removes an emptied _tags, _manifests or _blobs from the store. It

@@ -155,7 +155,15 @@ func (d *rawDir) rmdir(ctx context.Context, name string) error {
 	if !d.s.opts.AllowDelete {
 		return errNoDelete
 	}
-	return d.s.reg.Raw().RemoveDir(ctx, p)
+	if err := d.s.reg.Raw().RemoveDir(ctx, p); err != nil {
+		return err
+	}
+	d.s.notify.stale(d.s.rawNames(p)...)
+	for repo := d.s.reg.Raw().Names(p).Repository; repo != ""; repo = parentName(repo) {
+		up := slash(string(parentName(repo)))
+		d.s.notify.stale(staleName{d.s.dirKey("/repositories" + up), lastName(repo)})
+	}
+	return nil
 }
 
 // rawNames are the names elsewhere that change with a file of the store.
@@ -202,11 +210,30 @@ func (f *rawFile) key() key {
 	return f.s.secret.of("raw", string(f.path), fmt.Sprint(f.size, f.mtime.UnixNano()))
 }
 
-func (f *rawFile) attr(context.Context) (attr, error) {
-	return fileAttr(f.size, f.mtime, mutable), nil
+// attr gives the time that the file has by now: it may have been set, by us or
+// by others, while the kernel still knows this node.
+func (f *rawFile) attr(ctx context.Context) (attr, error) {
+	a := fileAttr(f.size, f.mtime, mutable)
+	if e, err := f.s.reg.Raw().Stat(ctx, f.path); err == nil && e.Size == f.size {
+		a.mtime = e.ModTime
+	}
+	return a, nil
 }
 
-func (f *rawFile) open(context.Context, *node) (reader, uint32, error) { return f.reader(), 0, nil }
+// open makes sure that what it opens is what this node stands for: the pages
+// that the kernel keeps are those of the node. Else the name is looked up again.
+func (f *rawFile) open(ctx context.Context, _ *node) (reader, uint32, error) {
+	r := f.reader()
+	if _, err := r.get(ctx); err != nil {
+		return nil, 0, err
+	}
+	e, err := f.s.reg.Raw().Stat(ctx, f.path)
+	if err != nil || e.Size != f.size || !e.ModTime.Equal(f.mtime) {
+		r.close()
+		return nil, 0, syscall.ESTALE
+	}
+	return r, 0, nil
+}
 
 func (f *rawFile) reader() *lazyReader {
 	return &lazyReader{size: f.size, openBlob: func(ctx context.Context) (*layout.BlobReader, error) {
@@ -217,8 +244,12 @@ func (f *rawFile) reader() *lazyReader {
 func (f *rawFile) content() (*lazyReader, bool) { return f.reader(), false }
 func (f *rawFile) system() *fsys                { return f.s }
 
+// setModTime makes the file another node.
 func (f *rawFile) setModTime(ctx context.Context, t time.Time) error {
-	return f.s.reg.Raw().SetModTime(ctx, f.path, t)
+	err := f.s.reg.Raw().SetModTime(ctx, f.path, t)
+	i := strings.LastIndexByte(string(f.path), '/')
+	f.s.notify.stale(staleName{f.s.dirKey(rawMountPath(f.path[:i])), string(f.path[i+1:])})
+	return err
 }
 
 // rawPlace is a path of the store.

@@ -57,7 +57,7 @@ const keptRefusals = 256
 // quiet errors are answers, not refusals: programs ask to find out.
 func quiet(errno syscall.Errno) bool {
 	switch errno {
-	case syscall.ENOENT, syscall.EEXIST, syscall.EINTR, syscall.ENODATA, syscall.ERANGE, syscall.ENOTEMPTY:
+	case syscall.ENOENT, syscall.EEXIST, syscall.EINTR, syscall.ENODATA, syscall.ERANGE, syscall.ENOTEMPTY, syscall.ESTALE:
 		return true
 	}
 	return false
