@@ -34,13 +34,16 @@ func startDaemon() error {
 	if err := closeInheritedOnExec(); err != nil {
 		return err
 	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer r.Close()
-	// The path that this program has by now: it may have been replaced.
-	cmd := exec.Command("/proc/self/exe")
+	cmd := exec.Command(program)
 	cmd.Args = os.Args
 	cmd.Env = append(os.Environ(), readyVariable+"=3")
 	cmd.Stderr = os.Stderr

@@ -56,6 +56,9 @@ func TestBackground(t *testing.T) {
 			t.Errorf("the daemon has %s open as %s", to, fd)
 		}
 	}
+	if name, err := os.ReadFile(proc + "comm"); err != nil || string(name) != "registryfs\n" {
+		t.Errorf("name of the daemon = %q, %v, want registryfs, as pidof looks for it", name, err)
+	}
 	if sid, err := getsid(pid); err != nil || sid != pid {
 		t.Errorf("session of %d = %d, %v, want its own", pid, sid, err)
 	}
