@@ -30,6 +30,7 @@ func (i Image) Build() (*Content, error) {
 	config := v1.ConfigFile{
 		Architecture: i.Platform.Architecture,
 		OS:           i.Platform.OS,
+		Variant:      i.Platform.Variant,
 		Created:      v1.Time{Time: created},
 		Config:       i.Config,
 		RootFS:       v1.RootFS{Type: "layers"},

@@ -23,7 +23,7 @@ storage:
   redirect: {disable: true}
   maintenance: {uploadpurging: {enabled: false}}
   filesystem: {rootdirectory: %q}
-http: {addr: %q}
+http: {addr: %q, secret: compat}
 `
 
 // startTimeout is how long a registry may take to answer, on a busy machine.

@@ -2,10 +2,12 @@ package store
 
 import (
 	"archive/tar"
+	"compress/gzip"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -34,7 +36,7 @@ func (s *Store) PushBig(repository, tag string, size int64, seed uint64) error {
 	return s.Push(repository, tag, c) // finds the layer in its place and links it
 }
 
-// writeBig stores an uncompressed layer.
+// writeBig stores a layer.
 func (s *Store) writeBig(size int64, seed uint64) (images.Blob, error) {
 	temp := filepath.Join(s.root, "big.tmp")
 	if err := os.MkdirAll(s.root, 0o777); err != nil {
@@ -44,43 +46,56 @@ func (s *Store) writeBig(size int64, seed uint64) (images.Blob, error) {
 	if err != nil {
 		return images.Blob{}, err
 	}
-	h := sha256.New()
-	length, err := writeBigTar(io.MultiWriter(f, h), size, seed)
+	packed := &digester{w: f, hash: sha256.New()}
+	tarred, err := writeBigLayer(packed, size, seed)
 	if err := errors.Join(err, f.Close()); err != nil {
 		return images.Blob{}, errors.Join(err, os.Remove(temp))
 	}
 
-	d := v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(h.Sum(nil))}
-	path := s.blobData(d)
+	blob := images.Blob{Size: packed.size, Type: types.OCILayer, Digest: packed.digest(), DiffID: tarred}
+	path := s.blobData(blob.Digest)
 	if err := os.MkdirAll(filepath.Dir(path), 0o777); err != nil {
 		return images.Blob{}, err
 	}
-	blob := images.Blob{Size: length, Type: types.OCIUncompressedLayer, Digest: d, DiffID: d}
 	return blob, os.Rename(temp, path)
 }
 
-// writeBigTar writes a tar of one random file and returns the tar's length.
-func writeBigTar(w io.Writer, size int64, seed uint64) (int64, error) {
-	counted := &countingWriter{w: w}
-	tw := tar.NewWriter(counted)
+// writeBigLayer writes a tar of one random file, stored as gzip, and returns
+// the tar's digest.
+func writeBigLayer(w io.Writer, size int64, seed uint64) (v1.Hash, error) {
+	zw, err := gzip.NewWriterLevel(w, gzip.NoCompression)
+	if err != nil {
+		return v1.Hash{}, err
+	}
+	tarred := &digester{w: zw, hash: sha256.New()}
+	tw := tar.NewWriter(tarred)
 	if err := tw.WriteHeader(&tar.Header{Typeflag: tar.TypeReg, Name: "big", Mode: 0o644, Size: size}); err != nil {
-		return 0, err
+		return v1.Hash{}, err
 	}
-	key := [32]byte{byte(seed), byte(seed >> 8), byte(seed >> 16), byte(size >> 20)}
+	key := [32]byte{byte(seed), byte(seed >> 8), byte(size >> 20), byte(size >> 28)}
 	if _, err := io.CopyN(tw, rand.NewChaCha8(key), size); err != nil {
-		return 0, err
+		return v1.Hash{}, err
 	}
-	err := tw.Close()
-	return counted.n, err
+	if err := errors.Join(tw.Close(), zw.Close()); err != nil {
+		return v1.Hash{}, err
+	}
+	return tarred.digest(), nil
 }
 
-type countingWriter struct {
-	w io.Writer
-	n int64
+// digester counts and digests what it passes on.
+type digester struct {
+	w    io.Writer
+	hash hash.Hash
+	size int64
 }
 
-func (c *countingWriter) Write(p []byte) (int, error) {
-	n, err := c.w.Write(p)
-	c.n += int64(n)
+func (d *digester) Write(p []byte) (int, error) {
+	n, err := d.w.Write(p)
+	d.hash.Write(p[:n])
+	d.size += int64(n)
 	return n, err
+}
+
+func (d *digester) digest() v1.Hash {
+	return v1.Hash{Algorithm: "sha256", Hex: hex.EncodeToString(d.hash.Sum(nil))}
 }
