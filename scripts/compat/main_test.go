@@ -12,10 +12,10 @@ var scratch string
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(run(m))
+	os.Exit(runTests(m))
 }
 
-func run(m *testing.M) (code int) {
+func runTests(m *testing.M) (code int) {
 	if os.Getenv("COMPAT_FULL") == "" {
 		if err := flag.Set("test.short", "true"); err != nil {
 			panic(err) // the flag is the testing package's
