@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"syscall"
 
 	"github.com/urfave/cli/v2"
@@ -64,6 +65,9 @@ func unmount(name string, lazy bool) error {
 func unmountError(dir string, err error) error {
 	if errors.Is(err, syscall.EBUSY) {
 		return fmt.Errorf("%q is in use by %s: end that, or take the mount away with: registryfs umount --lazy %[1]q", dir, holders(dir))
+	}
+	if os.Geteuid() != 0 && !errors.Is(err, exec.ErrNotFound) {
+		return fmt.Errorf("unmount %s: %w: only root and the user who mounted it may do that", dir, err)
 	}
 	return fmt.Errorf("unmount %s: %w", dir, err)
 }

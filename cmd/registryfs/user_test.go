@@ -74,13 +74,17 @@ kill -9 $!
 wait $! || echo "killed: $?"
 user "$BINARY" mount "$STORE" "$MNT"
 user "$BINARY" umount "$MNT"
+"$BINARY" mount "$STORE" "$MNT"
+user "$BINARY" umount "$MNT" || echo "not mine: $?"
+"$BINARY" umount "$MNT"
 `)
-	for _, want := range []string{"repositories", "owner 65534:65534", "root is kept out", "twice: 1", "busy: 1", "not writable: 1", "killed: 137"} {
+	for _, want := range []string{"not mine: 1", "repositories", "owner 65534:65534", "root is kept out", "twice: 1", "busy: 1", "not writable: 1", "killed: 137"} {
 		if got.status != 0 || !strings.Contains(got.stdout, want) {
 			t.Errorf("as an ordinary user: %v, want %q", got, want)
 		}
 	}
-	for _, want := range []string{"unmount it first", "working directory", "ordinary users can only mount where they may write", "cleared the mount"} {
+	for _, want := range []string{"unmount it first", "working directory", "ordinary users can only mount where they may write", "cleared the mount",
+		"only root and the user who mounted it may do that"} {
 		if !strings.Contains(got.stderr, want) {
 			t.Errorf("as an ordinary user: %v, want %q", got, want)
 		}
