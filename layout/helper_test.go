@@ -61,6 +61,16 @@ func newRegistry(t *testing.T, o Options) (*Registry, drivers.StorageDriver) {
 	return New(d, testOptions(t, o)), d
 }
 
+// smallSpool is how much of an upload stays in memory in tests of what does not.
+const smallSpool = 64 << 10
+
+func newSmallSpool(t *testing.T, d drivers.StorageDriver, o Options) *Registry {
+	t.Helper()
+	r := New(d, testOptions(t, o))
+	r.spool.each = smallSpool
+	return r
+}
+
 func testOptions(t *testing.T, o Options) Options {
 	if o.SpoolDir == "" {
 		o.SpoolDir = t.TempDir()

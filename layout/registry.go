@@ -59,7 +59,7 @@ func New(d drivers.StorageDriver, o Options) *Registry {
 		log:    o.Logger,
 		cache:  newCache(),
 		served: newServed(),
-		spool:  &spoolBudget{left: o.SpoolMemory},
+		spool:  &spoolBudget{each: maxSpooled, left: o.SpoolMemory},
 	}
 }
 

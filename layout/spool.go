@@ -20,6 +20,8 @@ const (
 
 // spoolBudget is the memory that all uploads of a registry share.
 type spoolBudget struct {
+	each int64 // the most that one of them gets
+
 	mu   sync.Mutex // guards the following
 	left int64
 }
@@ -81,12 +83,12 @@ func (m *memory) truncate(_ context.Context, n, _ int64) error {
 }
 
 func (m *memory) resize(n int64) bool {
-	if n > maxSpooled {
+	if n > m.budget.each {
 		return false
 	}
 	old := len(m.buf)
 	if have := int64(cap(m.buf)); n > have {
-		room := min(max(n, 2*have, 4096), maxSpooled)
+		room := min(max(n, 2*have, 4096), m.budget.each)
 		if !m.budget.take(room - have) {
 			return false
 		}
