@@ -4,7 +4,8 @@
 //	floor TREE MOUNTPOINT
 //
 // It has the names, sizes and times of TREE, and no content. The flags turn
-// off, one by one, what makes listings fast. SIGINT and SIGTERM unmount.
+// off, one by one, what makes listings fast. It says "mounted" when it is;
+// SIGINT and SIGTERM unmount.
 package main
 
 import (
@@ -55,6 +56,7 @@ func run(o settings, args []string) error {
 	if err != nil {
 		return err
 	}
+	fmt.Fprintln(os.Stderr, "mounted")
 	unmounted := make(chan error, 1)
 	go func() {
 		<-ctx.Done()

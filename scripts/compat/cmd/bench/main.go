@@ -1,0 +1,131 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+	"slices"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// options are the command line, after the directory of the project.
+type options struct {
+	root    string
+	args    []string // the rest, as given
+	dir     string
+	runs    int
+	quick   bool
+	verbose bool
+	tasks   []string
+}
+
+func main() {
+	if len(os.Args) < 2 {
+		fmt.Fprintln(os.Stderr, "bench: run scripts/bench")
+		os.Exit(2)
+	}
+	o, err := parse(os.Args[1], os.Args[2:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = run(o)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func parse(root string, args []string) (options, error) {
+	o := options{root: root, args: args}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.StringVar(&o.dir, "dir", "/var/tmp", "a directory on the disk to measure, with 6 GB free")
+	flags.IntVar(&o.runs, "runs", 5, "how often to measure; medians are shown")
+	flags.BoolVar(&o.quick, "quick", false, "one run of small sizes, to see that all of it works")
+	flags.BoolVar(&o.verbose, "verbose", false, "show the least and the largest value beside the median")
+	flags.Usage = func() {
+		fmt.Fprintf(flags.Output(), "usage: scripts/bench [option...] [task...]\ntasks: %s\n", strings.Join(taskNames(), " "))
+		flags.PrintDefaults()
+	}
+	for {
+		if err := flags.Parse(args); err != nil {
+			return o, err
+		}
+		if flags.NArg() == 0 {
+			break
+		}
+		o.tasks, args = append(o.tasks, flags.Arg(0)), flags.Args()[1:]
+	}
+	if o.quick {
+		o.runs = 1
+	}
+	if o.runs < 1 {
+		return o, errors.New("--runs needs at least 1")
+	}
+	for _, name := range o.tasks {
+		if !slices.Contains(taskNames(), name) {
+			return o, fmt.Errorf("there is no task %q: there are %s", name, strings.Join(taskNames(), ", "))
+		}
+	}
+	return o, nil
+}
+
+// task measures one thing and reports rows.
+type task struct {
+	name string
+	run  func(*bench, context.Context) error
+}
+
+var tasks = []task{
+	{"read", (*bench).read},
+	{"raw", (*bench).raw},
+	{"tags", (*bench).tags},
+	{"rsync", (*bench).rsync},
+	{"memory", (*bench).memory},
+	{"put", (*bench).put},
+	{"open", (*bench).open},
+}
+
+func taskNames() []string {
+	var names []string
+	for _, t := range tasks {
+		names = append(names, t.name)
+	}
+	return names
+}
+
+func run(o options) (err error) {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	b, err := newBench(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, b.close()) }()
+	if err := b.printHeader(ctx); err != nil {
+		return err
+	}
+	var failed []error
+	for _, t := range tasks {
+		if len(o.tasks) > 0 && !slices.Contains(o.tasks, t.name) {
+			continue
+		}
+		start := time.Now()
+		b.log("%s ...", t.name)
+		if err := t.run(b, ctx); err != nil {
+			if ctx.Err() != nil {
+				return errors.New("interrupted")
+			}
+			b.skip(t.name, "failed: "+err.Error())
+			failed = append(failed, fmt.Errorf("%s: %w", t.name, err))
+		}
+		b.log("%s: %.0f s", t.name, time.Since(start).Seconds())
+	}
+	return errors.Join(failed...)
+}
