@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -23,28 +24,9 @@ func newDirs() *dirs {
 	return &dirs{sync: syncDir, making: make(map[string]int)}
 }
 
-// make makes dir and what is missing above it, each synced into its parent.
-func (d *dirs) make(dir string) error {
-	d.begin(dir)
-	defer d.end(dir)
-	parent := filepath.Dir(dir)
-	err := os.Mkdir(dir, 0o777)
-	if errors.Is(err, fs.ErrNotExist) && parent != dir {
-		if err := d.make(parent); err != nil {
-			return err
-		}
-		err = os.Mkdir(dir, 0o777)
-	}
-	if errors.Is(err, fs.ErrExist) {
-		return nil // or a file; whoever wants to put something into it will see
-	}
-	if err != nil {
-		return err
-	}
-	return d.sync(parent)
-}
-
-// madeDirs are the directories made for one batch, to be synced with it.
+// madeDirs are the directories made for one write, to be synced with it or, if
+// it fails, removed again: the registry takes any directory among the tags for a
+// tag.
 type madeDirs struct {
 	d      *dirs
 	dirs   []string
@@ -82,14 +64,25 @@ func (m *madeDirs) settle(dirs ...string) error {
 	return err
 }
 
-// end is called last. The directories of a batch that has failed remain, and
-// who finds them there takes them for durable: so they are synced even then.
+// end is called last, and may be called again. The directories of a write that has failed are removed,
+// but for those that somebody else uses by now. Who finds such a one there takes
+// it for durable: so it is synced even then.
 func (m *madeDirs) end() {
+	if !m.synced {
+		m.remove()
+	}
 	for _, dir := range m.dirs {
-		if !m.synced {
-			_ = m.d.sync(filepath.Dir(dir)) // the batch's own error is out already
-		}
 		m.d.end(dir)
+	}
+	m.dirs = nil
+}
+
+// remove takes the directories away, the lowest first.
+func (m *madeDirs) remove() {
+	for _, dir := range slices.Backward(m.dirs) {
+		if err := os.Remove(dir); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			_ = m.d.sync(filepath.Dir(dir)) // the write's own error is out already
+		}
 	}
 }
 

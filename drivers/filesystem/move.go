@@ -25,9 +25,11 @@ func (d *Driver) Move(_ context.Context, src, dst string) error {
 	if isReserved(dst) {
 		return drivers.InvalidPathError{Path: dst}
 	}
+	made := d.dirs.later()
+	defer made.end()
 	err = os.Rename(from, to)
 	if errors.Is(err, fs.ErrNotExist) {
-		if err := d.dirs.make(filepath.Dir(to)); err != nil {
+		if err := made.make(filepath.Dir(to)); err != nil {
 			return err
 		}
 		err = os.Rename(from, to)
@@ -38,13 +40,7 @@ func (d *Driver) Move(_ context.Context, src, dst string) error {
 	if err := errors.Join(d.dropPartial(src), d.dropPartial(dst)); err != nil {
 		return err
 	}
-	if err := d.dirs.settle(filepath.Dir(to)); err != nil {
-		return err
-	}
-	if filepath.Dir(from) == filepath.Dir(to) {
-		return nil
-	}
-	return d.dirs.settle(filepath.Dir(from))
+	return made.settle(filepath.Dir(to), filepath.Dir(from))
 }
 
 // Delete implements drivers.StorageDriver. Of a symbolic link it removes the

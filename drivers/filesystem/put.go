@@ -17,15 +17,8 @@ import (
 const maxSyncs = 16
 
 // PutContent implements drivers.StorageDriver.
-func (d *Driver) PutContent(_ context.Context, path string, content []byte) error {
-	temp, err := d.writeTemp(path, content)
-	if err != nil {
-		return err
-	}
-	if err := d.publish(temp, path); err != nil {
-		return err
-	}
-	return d.dirs.settle(filepath.Dir(d.local(path)))
+func (d *Driver) PutContent(ctx context.Context, path string, content []byte) error {
+	return d.PutContents(ctx, []drivers.Content{{Path: path, Bytes: content}})
 }
 
 // PutContents implements drivers.BatchPutter. The files are synced side by side
@@ -68,7 +61,7 @@ func (d *Driver) writeTemps(files []drivers.Content, made *madeDirs) (names []st
 	var g errgroup.Group
 	g.SetLimit(maxSyncs)
 	for _, f := range files {
-		temp, err := d.createTemp(f.Path, made.make)
+		temp, err := d.createTemp(f.Path, made)
 		if err != nil {
 			return nil, errors.Join(err, g.Wait())
 		}
@@ -90,7 +83,9 @@ func (d *Driver) PutContentIfAbsent(_ context.Context, path string, content []by
 	if _, err := os.Lstat(local); err == nil {
 		return &fs.PathError{Op: "put", Path: path, Err: fs.ErrExist}
 	}
-	temp, err := d.writeTemp(path, content)
+	made := d.dirs.later()
+	defer made.end()
+	temp, err := d.writeTemp(path, content, made)
 	if err != nil {
 		return err
 	}
@@ -106,7 +101,7 @@ func (d *Driver) PutContentIfAbsent(_ context.Context, path string, content []by
 	if err := d.dropPartial(path); err != nil {
 		return err
 	}
-	return d.dirs.settle(filepath.Dir(local))
+	return made.settle(filepath.Dir(local))
 }
 
 // publishOverEmpty gives temp the name path after making sure of it with an
@@ -135,8 +130,8 @@ func (d *Driver) publish(temp, path string) error {
 
 // writeTemp makes a synced temporary file with content beside path and returns
 // its name. On an error there is none.
-func (d *Driver) writeTemp(path string, content []byte) (string, error) {
-	f, err := d.createTemp(path, d.dirs.make)
+func (d *Driver) writeTemp(path string, content []byte, made *madeDirs) (string, error) {
+	f, err := d.createTemp(path, made)
 	if err != nil {
 		return "", err
 	}
@@ -155,9 +150,9 @@ func fill(f *os.File, content []byte) error {
 	return errors.Join(err, f.Close())
 }
 
-// createTemp makes an empty temporary file beside path, in a directory that
-// makeDir makes if need be.
-func (d *Driver) createTemp(path string, makeDir func(dir string) error) (*os.File, error) {
+// createTemp makes an empty temporary file beside path, in a directory made if
+// need be.
+func (d *Driver) createTemp(path string, made *madeDirs) (*os.File, error) {
 	if isReserved(path) {
 		return nil, drivers.InvalidPathError{Path: path}
 	}
@@ -173,7 +168,7 @@ func (d *Driver) createTemp(path string, makeDir func(dir string) error) (*os.Fi
 		case err == nil:
 			return f, nil
 		case errors.Is(err, fs.ErrNotExist):
-			if err := makeDir(dir); err != nil {
+			if err := made.make(dir); err != nil {
 				return nil, err
 			}
 		case !errors.Is(err, fs.ErrExist):

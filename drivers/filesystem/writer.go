@@ -20,6 +20,7 @@ type writer struct {
 	path   string
 	file   *os.File // its Name is the temporary name, whatever it is called now
 	size   int64
+	made   *madeDirs
 	failed error // of the first Write that failed; the bytes are then unsure
 
 	closed bool
@@ -33,11 +34,10 @@ func (d *Driver) Writer(_ context.Context, path string, append bool) (drivers.Fi
 	if append {
 		return d.appendingWriter(path)
 	}
-	f, err := d.createTemp(path, d.dirs.make)
+	w, err := d.newWriter(path)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{driver: d, path: path, file: f}
 	if err := d.dropPartial(path); err != nil {
 		return nil, errors.Join(err, w.discard())
 	}
@@ -47,12 +47,11 @@ func (d *Driver) Writer(_ context.Context, path string, append bool) (drivers.Fi
 // appendingWriter takes over the unfinished write of path, or else goes on
 // after a copy of what is there.
 func (d *Driver) appendingWriter(path string) (drivers.FileWriter, error) {
-	f, err := d.createTemp(path, d.dirs.make)
+	w, err := d.newWriter(path)
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{driver: d, path: path, file: f}
-	err = os.Rename(d.partial(path), f.Name())
+	err = os.Rename(d.partial(path), w.file.Name())
 	if err == nil {
 		err = w.reopen()
 	} else if errors.Is(err, fs.ErrNotExist) {
@@ -62,6 +61,16 @@ func (d *Driver) appendingWriter(path string) (drivers.FileWriter, error) {
 		return nil, errors.Join(err, w.discard())
 	}
 	return w, nil
+}
+
+func (d *Driver) newWriter(path string) (*writer, error) {
+	made := d.dirs.later()
+	f, err := d.createTemp(path, made)
+	if err != nil {
+		made.end()
+		return nil, err
+	}
+	return &writer{driver: d, path: path, file: f, made: made}, nil
 }
 
 // reopen opens what has been renamed to the temporary name.
@@ -114,6 +123,7 @@ func (w *writer) Close() error {
 		return fmt.Errorf("close %s: already closed", w.path)
 	}
 	w.closed = true
+	defer w.made.end()
 	switch {
 	case w.ended != "":
 		return w.closeFile()
@@ -163,7 +173,7 @@ func (w *writer) finish(local string) error {
 	if err := os.Rename(w.file.Name(), local); err != nil {
 		return err
 	}
-	return w.driver.dirs.settle(filepath.Dir(local))
+	return w.made.settle(filepath.Dir(local))
 }
 
 // discard closes the file and removes it, if it still has its temporary name.
@@ -172,6 +182,7 @@ func (w *writer) discard() error {
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) {
 		err = nil
 	}
+	w.made.end()
 	return errors.Join(err, w.closeFile())
 }
 

@@ -103,18 +103,35 @@ func TestDirectoriesAreSynced(t *testing.T) {
 	}
 }
 
-// TestDirectoriesOfFailedBatch looks whether a put into what a failed batch has
-// made can count on it.
+// TestDirectoriesOfFailedBatch looks whether a batch that failed has left
+// anything: the registry would take a directory among the tags for a tag.
 func TestDirectoriesOfFailedBatch(t *testing.T) {
-	d, root, synced := noted(t)
+	d, root, _ := noted(t)
 	err := d.PutContents(t.Context(), []drivers.Content{{Path: "/new/dir/file"}, {Path: "/x/link" + registryTemp}})
 	if err == nil {
 		t.Fatal("PutContents under a reserved name = nil")
 	}
-	if got, want := synced(), []string{"", "/new"}; !slices.Equal(got, want) {
-		t.Errorf("a failed batch synced %q, want %q", got, want)
+	if left, err := os.ReadDir(root); err != nil || len(left) > 0 {
+		t.Errorf("a failed batch left %v, %v", left, err)
 	}
-	wantOnDisk(t, root)
+}
+
+// TestDirectoryOfTwo lets a batch fail whose directory somebody else has begun
+// to use: it stays, and is as durable as they take it to be.
+func TestDirectoryOfTwo(t *testing.T) {
+	d, root, synced := noted(t)
+	made := d.dirs.later()
+	if err := made.make(root + "/new/dir"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(root+"/new/dir/theirs", nil, 0o666); err != nil {
+		t.Fatal(err)
+	}
+	made.end()
+	if got, want := synced(), []string{"", "/new"}; !slices.Equal(got, want) {
+		t.Errorf("giving up a directory in use synced %q, want %q", got, want)
+	}
+	wantOnDisk(t, root, "/new/dir/theirs")
 }
 
 // TestDirectoryInTheMaking puts a file into a directory that somebody else has
@@ -224,7 +241,7 @@ func TestPublishOverEmpty(t *testing.T) {
 	root := t.TempDir()
 	d := newDriver(root)
 	for i, wantErr := range []error{nil, fs.ErrExist} {
-		temp, err := d.writeTemp("/file", []byte{byte('0' + i)})
+		temp, err := d.writeTemp("/file", []byte{byte('0' + i)}, d.dirs.later())
 		if err != nil {
 			t.Fatal(err)
 		}
