@@ -3,7 +3,6 @@ module registryfs
 go 1.25.0
 
 require (
-	github.com/distribution/reference v0.6.0
 	github.com/hanwen/go-fuse/v2 v2.12.1
 	github.com/opencontainers/go-digest v1.0.0
 	github.com/opencontainers/image-spec v1.1.1
