@@ -3,23 +3,18 @@ package filesystem
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"iter"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"registryfs/drivers"
 )
-
-// listStep is how many entries of a directory are held at once.
-const listStep = 1000
 
 // List implements drivers.StorageDriver.
 func (d *Driver) List(ctx context.Context, dir string) ([]string, error) {
@@ -37,36 +32,15 @@ func (d *Driver) List(ctx context.Context, dir string) ([]string, error) {
 // symbolic links, only when they are asked for.
 func (d *Driver) ListInfo(ctx context.Context, dir string) iter.Seq2[drivers.FileInfo, error] {
 	return func(yield func(drivers.FileInfo, error) bool) {
-		f, err := os.OpenFile(d.local(dir), os.O_RDONLY|syscall.O_DIRECTORY, 0)
-		if dir == "/" && errors.Is(err, fs.ErrNotExist) {
-			return // not made yet
-		}
-		if err != nil {
-			yield(nil, absence(err, dir))
-			return
-		}
-		defer f.Close() // only read from: nothing can be lost
 		prefix := strings.TrimSuffix(dir, "/") + "/"
-		for {
-			if err := ctx.Err(); err != nil {
-				yield(nil, err)
-				return
-			}
-			children, err := f.ReadDir(listStep)
-			for _, child := range children {
-				info := d.child(prefix+child.Name(), child.Type())
-				if info != nil && !yield(info, nil) {
-					return
-				}
-			}
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if err != nil {
-				yield(nil, absence(err, dir))
-				return
-			}
+		err := readDir(ctx, d.local(dir), func(name string, mode fs.FileMode) bool {
+			info := d.child(prefix+name, mode)
+			return info == nil || yield(info, nil)
+		})
+		if err == nil || dir == "/" && errors.Is(err, fs.ErrNotExist) {
+			return // the root is not made yet
 		}
+		yield(nil, absence(err, dir))
 	}
 }
 
