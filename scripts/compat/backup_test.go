@@ -53,8 +53,8 @@ func TestRawMigration(t *testing.T) {
 // TestBackupOfBusyRegistry takes a backup while crane pushes: everything, and
 // then all but the tags once more. That step brings the blobs and the links of
 // what was tagged while the first one ran: rsync has looked at a repository's
-// revisions before it comes to its tags. The backup may miss what came late,
-// but what it has is whole.
+// revisions before it comes to its tags. One repository is backed up in the
+// same way. A backup may miss what came late, but what it has is whole.
 func TestBackupOfBusyRegistry(t *testing.T) {
 	t.Parallel()
 	dir := standardStore(t, storeV3)
@@ -76,6 +76,10 @@ func TestBackupOfBusyRegistry(t *testing.T) {
 		}
 	}
 	during := pushed.Load() - before
+	one := t.TempDir()
+	for _, below := range []string{"", "_blobs", "_manifests"} {
+		rsync(t, repository(mnt, "busy/app", below)+"/", filepath.Join(one, below)+"/")
+	}
 	stop()
 
 	restored := serve(t, registryV3, backup)
@@ -89,6 +93,14 @@ func TestBackupOfBusyRegistry(t *testing.T) {
 		if !slices.Contains(held, tag) {
 			t.Errorf("the backup lacks %s, which was there before it", tag)
 		}
+	}
+
+	into := t.TempDir()
+	target := repository(mount(t, into), "busy/app")
+	run(t, "mkdir", "-p", target)
+	rsync(t, one+"/", target+"/")
+	if got := checkServed(t, serve(t, registryV3, into)); len(got) == 0 {
+		t.Error("the restored repository has no tags")
 	}
 }
 
