@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"runtime/debug"
 	"strings"
 
 	"registryfs/drivers"
@@ -51,8 +52,16 @@ func (m mounting) run(ctx context.Context, source, mountpoint string) error {
 	if m.fake {
 		return nil
 	}
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(gcPercent)
+	}
 	return m.serve(dir, reg, s)
 }
+
+// gcPercent is half of Go's own: most of a mount's memory is a table of the
+// files that the kernel knows, which makes little garbage, and a mount is a
+// guest on the machine.
+const gcPercent = 50
 
 // chooseStateDir goes without state where there is no place for it: inode
 // numbers then change from mount to mount.
