@@ -66,7 +66,7 @@ func newFsys(reg *layout.Registry, opts Options) (*fsys, error) {
 	return s, nil
 }
 
-const defaultMaxNodes = 200_000
+const defaultMaxNodes = 150_000
 
 func (s *fsys) maxNodes() int {
 	if s.opts.MaxNodes > 0 {
