@@ -58,7 +58,9 @@ func (r *Registry) Describe(ctx context.Context, manifest digest.Digest) (Descri
 	}
 	var m described
 	// A member of the wrong type does not keep the others from being read.
-	_ = json.Unmarshal(content, &m)
+	if err := json.Unmarshal(content, &m); errors.As(err, new(*json.SyntaxError)) {
+		return Description{Size: int64(len(content))}, nil
+	}
 	desc := Description{
 		MediaType:    m.mediaType(),
 		ArtifactType: m.artifactType(),

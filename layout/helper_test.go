@@ -6,6 +6,7 @@ import (
 	"iter"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -163,3 +164,5 @@ func putImage(t *testing.T, p Repository, tag TagName, img image) Put {
 func hexOf(digit string) digest.Digest {
 	return digest.Digest("sha256:" + strings.Repeat(digit, 64))
 }
+
+var day2020 = time.Date(2020, 1, 2, 3, 4, 5, 0, time.UTC)
