@@ -40,7 +40,7 @@ func (p Repository) closure(ctx context.Context, d digest.Digest, m manifest) (*
 	}
 	if len(c.missing) > 0 {
 		return nil, withRemedy(
-			fmt.Errorf("%w: manifest %s, repository %s: %s", ErrManifestBlobUnknown, d, p.name, strings.Join(c.missing, ", ")),
+			fmt.Errorf("manifest %s, put into repository %s, %w: %s", d, p.name, ErrManifestBlobUnknown, strings.Join(c.missing, ", ")),
 			c.remedy())
 	}
 	return c, nil

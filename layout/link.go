@@ -61,7 +61,8 @@ func (r *Registry) follow(ctx context.Context, l link) (Descriptor, error) {
 	}
 	b, err := r.statBlob(ctx, l.digest)
 	if isAbsent(err) {
-		desc.Problem = fmt.Errorf("%w: its blob %s is not in the store", ErrCorrupt, l.digest)
+		desc.Problem = withRemedy(fmt.Errorf("%w: its blob %s is not in the store", ErrCorrupt, l.digest),
+			"put the blob back, or remove the name that leads there")
 		return desc, nil
 	}
 	if err != nil {

@@ -54,7 +54,7 @@ func (s ManifestStore) Put(ctx context.Context, u *Upload, o PutOptions) (Put, e
 	}
 	defer done()
 	if u.Size() > MaxManifestSize {
-		return Put{}, fmt.Errorf("manifest of %d bytes: %w", u.Size(), ErrTooLarge)
+		return Put{}, fmt.Errorf("manifest of %d bytes: %w: the registry takes at most 4 MiB", u.Size(), ErrTooLarge)
 	}
 	d, err := u.digest(ctx, digest.Canonical)
 	if err != nil {
@@ -96,7 +96,8 @@ func checkDigest(want, got digest.Digest) error {
 	if want == "" || want == got {
 		return nil
 	}
-	return fmt.Errorf("%w: expected %s, the content has %s", ErrDigestMismatch, want, got)
+	return withRemedy(fmt.Errorf("%w: expected %s, it has %s", ErrDigestMismatch, want, got),
+		"copy it again whole, or under the digest it has")
 }
 
 func (s ManifestStore) put(ctx context.Context, content []byte, d digest.Digest, o PutOptions) (Put, error) {

@@ -159,7 +159,9 @@ func (t RawTree) checkContent(ctx context.Context, p RawPath, u *Upload) (digest
 		if err != nil {
 			return "", err
 		}
-		_, err = parseLink(content)
+		if _, err = parseLink(content); err != nil {
+			err = withRemedy(err, "write one digest and nothing else, as printf %s does")
+		}
 		return "", err
 	case "data":
 		if !strings.HasPrefix(string(p), blobsPath+"/") {

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/opencontainers/go-digest"
+
 	"registryfs/drivers/inmemory"
 )
 
@@ -196,7 +198,7 @@ func TestServed(t *testing.T) {
 		t.Errorf("sources = %q, want [z y]", got)
 	}
 	for i := range 3 * servedCount {
-		s.add("r", newImage(string(rune(i)), 0).digest())
+		s.add("r", digest.FromString(string(rune(i))))
 	}
 	if s.from.cost > servedCount {
 		t.Errorf("%d remembered, want at most %d", s.from.cost, servedCount)
