@@ -31,6 +31,8 @@ func isAbsent(err error) bool {
 // Create implements fuse.RawFileSystem.
 func (s *fsys) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
 	s.stats.count(opCreate)
+	s.busy.enter(in.NodeId)
+	defer s.busy.leave(in.NodeId)
 	parent, obj := s.nodes.get(in.NodeId)
 	if parent == nil {
 		return fuse.Status(syscall.ESTALE)
@@ -64,7 +66,7 @@ func (s *fsys) create(ctx context.Context, parent *node, obj object, name string
 		return d, nil
 	}
 	var p place
-	if !staged(flags, mode, umask) {
+	if !staged(name, flags, mode, umask) {
 		var err error
 		if p, err = c.place(ctx, name, excl); err != nil {
 			return nil, err
@@ -88,6 +90,8 @@ func (s *fsys) create(ctx context.Context, parent *node, obj object, name string
 // Mkdir implements fuse.RawFileSystem.
 func (s *fsys) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
 	s.stats.count(opMkdir)
+	s.busy.enter(in.NodeId)
+	defer s.busy.leave(in.NodeId)
 	parent, obj := s.nodes.get(in.NodeId)
 	if parent == nil {
 		return fuse.Status(syscall.ESTALE)
@@ -110,6 +114,8 @@ func (s *fsys) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out 
 // Unlink implements fuse.RawFileSystem.
 func (s *fsys) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
 	s.stats.count(opUnlink)
+	s.busy.enter(h.NodeId)
+	defer s.busy.leave(h.NodeId)
 	parent, obj := s.nodes.get(h.NodeId)
 	if parent == nil {
 		return fuse.Status(syscall.ESTALE)
@@ -137,6 +143,8 @@ func (s *fsys) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fus
 // Rmdir implements fuse.RawFileSystem.
 func (s *fsys) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
 	s.stats.count(opRmdir)
+	s.busy.enter(h.NodeId)
+	defer s.busy.leave(h.NodeId)
 	parent, obj := s.nodes.get(h.NodeId)
 	if parent == nil {
 		return fuse.Status(syscall.ESTALE)
@@ -164,6 +172,10 @@ const (
 // Rename implements fuse.RawFileSystem. For a staged file it is the commit.
 func (s *fsys) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
 	s.stats.count(opRename)
+	s.busy.enter(in.NodeId)
+	defer s.busy.leave(in.NodeId)
+	s.busy.enter(in.Newdir)
+	defer s.busy.leave(in.Newdir)
 	parent, obj := s.nodes.get(in.NodeId)
 	target, targetObj := s.nodes.get(in.Newdir)
 	if parent == nil || target == nil {
@@ -236,6 +248,8 @@ func (s *fsys) renameStored(ctx context.Context, parent *node, obj object, oldNa
 // a link of it in the other repository; a tag name is a tag.
 func (s *fsys) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
 	s.stats.count(opLink)
+	s.busy.enter(in.NodeId)
+	defer s.busy.leave(in.NodeId)
 	parent, obj := s.nodes.get(in.NodeId)
 	_, src := s.nodes.get(in.Oldnodeid)
 	if parent == nil || src == nil {

@@ -326,7 +326,11 @@ func (d *draft) commitLocked(ctx context.Context) error {
 	}
 	d.done, d.dirty, d.failed, d.mtime = &done, false, false, time.Time{}
 	d.s.drafts.remove(d)
-	d.s.notify.stale(append(done.stale, staleName{d.dir, d.name})...)
+	d.s.notify.stale(done.stale...)
+	if d.base != nil {
+		// Others may have looked the file up meanwhile, as it was.
+		d.s.notify.stale(staleName{d.dir, d.name})
+	}
 	return nil
 }
 
@@ -382,7 +386,6 @@ func (d *draft) rename(ctx context.Context, dir key, name string, p place) error
 		d.s.drafts.put(d)
 		return err
 	}
-	d.s.notify.stale(staleName{oldDir, oldName})
 	return nil
 }
 
@@ -416,8 +419,8 @@ func (d *draft) release(ctx context.Context) {
 	if d.done == nil {
 		d.ref, d.refLen = "", 0
 	}
-	if d.s.drafts.remove(d) {
-		d.s.notify.stale(staleName{d.dir, d.name})
+	if d.s.drafts.remove(d) && d.s.opts.TagTTL >= cacheDirTTL {
+		d.s.notify.stale(staleName{d.dir, d.name}) // the kernel may keep a listing with it
 	}
 }
 

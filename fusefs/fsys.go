@@ -26,6 +26,7 @@ type fsys struct {
 	nodes   *nodeTable
 	handles handleTable
 	drafts  drafts
+	busy    busyDirs
 	writers writers
 	locals  locals
 	aliases aliases
@@ -111,6 +112,8 @@ func (s *fsys) find(ctx context.Context, parent *node, dir directory, name strin
 // Lookup implements fuse.RawFileSystem.
 func (s *fsys) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
 	s.stats.count(opLookup)
+	s.busy.enter(h.NodeId)
+	defer s.busy.leave(h.NodeId)
 	parent, obj := s.nodes.get(h.NodeId)
 	dir, ok := obj.(directory)
 	if !ok {

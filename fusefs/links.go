@@ -205,11 +205,7 @@ func (d *linksDir) unlink(ctx context.Context, name string) error {
 	if err != nil {
 		return errNoEntry
 	}
-	if err := d.store().Unlink(ctx, dgst); err != nil {
-		return err
-	}
-	d.s.notify.stale(staleName{k, name})
-	return nil
+	return d.store().Unlink(ctx, dgst)
 }
 
 func (d *linksDir) mkdir(ctx context.Context, name string) (found, error) {

@@ -167,12 +167,6 @@ func (t *nodeTable) place(n *node) (*node, string) {
 	return n.parent, n.name
 }
 
-// IsDead tells a mount point whose file system's process is gone.
-func IsDead(mountpoint string) bool {
-	_, err := os.Stat(mountpoint)
-	return errors.Is(err, syscall.ENOTCONN)
-}
-
 // ClearDead takes a dead mount off its mount point.
 func ClearDead(mountpoint string) error { return Unmount(mountpoint, true) }
 
@@ -227,6 +221,9 @@ func Unmount(mountpoint string, lazy bool) error {
 		flags := unix.UMOUNT_NOFOLLOW
 		if lazy {
 			flags |= unix.MNT_DETACH
+		}
+		if lazy && IsDead(mountpoint) {
+			flags |= unix.MNT_FORCE // ends the requests that nobody will answer
 		}
 		return unix.Unmount(mountpoint, flags)
 	}

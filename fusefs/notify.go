@@ -9,7 +9,9 @@ import (
 
 // notifier tells the kernel to drop what it has cached. The kernel may hold
 // locks of the very directory a request is about, so nothing is sent from a
-// handler or under a lock: one goroutine sends what was queued.
+// handler or under a lock: one goroutine sends what was queued. The name that a
+// request itself is about needs no notification: the kernel knows what became of
+// it, and a draft is asked for anew each time.
 type notifier struct {
 	s      *fsys
 	server *fuse.Server
@@ -90,8 +92,20 @@ func (t *notifier) send(n staleName) {
 		const attributesOnly = -1
 		t.server.InodeNotify(dir.id, attributesOnly, 0)
 	default:
-		t.server.EntryNotify(dir.id, n.name)
+		t.drop(dir.id, n.name)
 	}
+}
+
+// notifyPatience is how long a notification waits for its directory to be left
+// alone. What comes later is no worse than what others change.
+const notifyPatience = time.Second
+
+// drop makes the kernel forget one name.
+func (t *notifier) drop(dir uint64, name string) {
+	for until := time.Now().Add(notifyPatience); t.s.busy.has(dir) && time.Now().Before(until); {
+		time.Sleep(100 * time.Microsecond)
+	}
+	t.server.EntryNotify(dir, name)
 }
 
 // trimTo makes the kernel forget the oldest nodes until limit are left or all
@@ -131,6 +145,6 @@ func (t *notifier) prune(victims []position) {
 		return
 	}
 	for _, v := range victims {
-		t.server.EntryNotify(v.parent, v.name)
+		t.drop(v.parent, v.name)
 	}
 }

@@ -124,7 +124,7 @@ func (d *rawDir) unlink(ctx context.Context, name string) error {
 	if err := d.s.reg.Raw().Delete(ctx, p); err != nil {
 		return err
 	}
-	d.s.notify.stale(append(d.s.rawNames(p), staleName{d.key(), name})...)
+	d.s.notify.stale(d.s.rawNames(p)...)
 	return nil
 }
 

@@ -91,6 +91,8 @@ func (s *fsys) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntr
 
 func (s *fsys) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) fuse.Status {
 	s.stats.count(opReaddir)
+	s.busy.enter(in.NodeId)
+	defer s.busy.leave(in.NodeId)
 	hh := s.handles.get(in.Fh)
 	if hh == nil || hh.listing == nil {
 		return fuse.EBADF

@@ -90,7 +90,7 @@ func (d *tagsDir) unlink(ctx context.Context, name string) error {
 	}
 	self := staleName{d.s.dirKey(d.path()), name}
 	d.s.tags.remember(self, d.repo, old)
-	d.s.notify.stale(append(d.s.tagNames(d.repo, tag), self)...)
+	d.s.notify.stale(d.s.tagNames(d.repo, tag)...)
 	return nil
 }
 
@@ -106,8 +106,9 @@ func (d *tagsDir) rename(ctx context.Context, oldName, newName string) error {
 	if err := d.repo.Tags().Rename(ctx, from, to); err != nil {
 		return err
 	}
-	k := d.s.dirKey(d.path())
-	d.s.notify.stale(staleName{k, oldName}, staleName{k, newName})
+	// The kernel goes on with the node of the old name under the new one, and
+	// its name is part of it.
+	d.s.notify.stale(staleName{d.s.dirKey(d.path()), newName})
 	d.s.notify.stale(d.s.tagNames(d.repo, from)...)
 	d.s.notify.stale(d.s.tagNames(d.repo, to)...)
 	return nil
