@@ -162,7 +162,7 @@ func (r *Registry) readBlob(ctx context.Context, d digest.Digest) ([]byte, error
 		return nil, err
 	}
 	if s.size > maxInMemory {
-		return nil, fmt.Errorf("blob %s of %d bytes: %w to be read at once", d, s.size, ErrTooLarge)
+		return nil, fmt.Errorf("read blob %s of %d bytes: %w", d, s.size, ErrTooLarge)
 	}
 	if content, ok := r.cache.content.get(d); ok && int64(len(content)) == s.size {
 		return content, nil

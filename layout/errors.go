@@ -18,7 +18,7 @@ var (
 	ErrDigestMismatch      = errors.New("content does not match the digest")
 	ErrManifestInvalid     = errors.New("not a manifest the registry serves")
 	ErrManifestBlobUnknown = errors.New("names content that is not there")
-	ErrTooLarge            = errors.New("too large")
+	ErrTooLarge            = errors.New("manifest is larger than 4 MiB")
 	ErrLinkInvalid         = errors.New("a link holds exactly one digest and no newline")
 	ErrCorrupt             = errors.New("stored content is damaged")
 	ErrNotEmpty            = errors.New("directory not empty")

@@ -47,7 +47,7 @@ var topLevel = []string{
 // bytes when it reads them back. The error is ErrManifestInvalid or ErrTooLarge.
 func parseManifest(content []byte) (manifest, error) {
 	if len(content) > MaxManifestSize {
-		return manifest{}, fmt.Errorf("manifest of %d bytes: %w: the registry takes at most 4 MiB", len(content), ErrTooLarge)
+		return manifest{}, fmt.Errorf("put %d bytes: %w", len(content), ErrTooLarge)
 	}
 	m, err := decodeManifest(content)
 	if err != nil {

@@ -54,7 +54,7 @@ func (s ManifestStore) Put(ctx context.Context, u *Upload, o PutOptions) (Put, e
 	}
 	defer done()
 	if u.Size() > MaxManifestSize {
-		return Put{}, fmt.Errorf("manifest of %d bytes: %w: the registry takes at most 4 MiB", u.Size(), ErrTooLarge)
+		return Put{}, fmt.Errorf("put %d bytes: %w", u.Size(), ErrTooLarge)
 	}
 	d, err := u.digest(ctx, digest.Canonical)
 	if err != nil {
