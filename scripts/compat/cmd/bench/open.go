@@ -86,6 +86,9 @@ func openEach(ctx context.Context, names []string, count int) (float64, error) {
 // openOne makes three system calls and no more; os.File makes others.
 func openOne(name string, buf []byte) error {
 	fd, err := unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	for errors.Is(err, unix.EINTR) { // by a signal of Go's scheduler
+		fd, err = unix.Open(name, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	}
 	if err != nil {
 		return fmt.Errorf("open %s: %w", name, err)
 	}
