@@ -327,9 +327,8 @@ func (d *draft) commitLocked(ctx context.Context) error {
 	d.done, d.dirty, d.failed, d.mtime = &done, false, false, time.Time{}
 	d.s.drafts.remove(d)
 	d.s.notify.stale(done.stale...)
-	if d.base != nil {
-		// Others may have looked the file up meanwhile, as it was.
-		d.s.notify.stale(staleName{d.dir, d.name})
+	if d.base != nil && d.base.key != done.found.key {
+		d.s.notify.moved(d.base.key) // others may have looked it up meanwhile
 	}
 	return nil
 }

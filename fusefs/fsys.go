@@ -149,6 +149,9 @@ func (s *fsys) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.Att
 	if n == nil {
 		return fuse.Status(syscall.ESTALE)
 	}
+	if n.moved.Load() && n.handles.Load() == 0 {
+		return fuse.Status(syscall.ESTALE)
+	}
 	return s.answerAttr(request(cancel, &in.InHeader), n, obj, out)
 }
 

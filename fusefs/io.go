@@ -34,6 +34,7 @@ func (t *handleTable) add(h *handle) uint64 {
 	}
 	t.last++
 	t.open[t.last] = h
+	h.n.handles.Add(1)
 	return t.last
 }
 
@@ -47,6 +48,9 @@ func (t *handleTable) remove(fh uint64) *handle {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	h := t.open[fh]
+	if h != nil {
+		h.n.handles.Add(-1)
+	}
 	delete(t.open, fh)
 	return h
 }
@@ -91,6 +95,9 @@ func (s *fsys) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 	}
 	if writing {
 		return s.openReplaced(ctx, n, obj, in, out)
+	}
+	if n.moved.Load() {
+		return fuse.Status(syscall.ESTALE)
 	}
 	o, ok := obj.(opener)
 	if !ok {

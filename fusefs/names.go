@@ -172,7 +172,6 @@ func (d *namesDir) mkdir(ctx context.Context, name string) (found, error) {
 		return found{}, err
 	}
 	d.s.locals.add(staleName{d.s.dirKey(d.path()), name})
-	d.s.notify.stale(staleName{d.s.dirKey("/info" + slash(string(d.name))), name})
 	return d.lookup(ctx, name)
 }
 

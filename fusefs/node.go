@@ -13,6 +13,11 @@ type node struct {
 	id  uint64
 	key key
 
+	// moved says that the name stands for another file by now, and handles is
+	// how many open files of this one there are: see nodeTable.move.
+	moved   atomic.Bool
+	handles atomic.Int32
+
 	// guarded by nodeTable.mu
 	lookups uint64 // how often the kernel was told the number
 	parent  *node  // where it was last found; nil for the root
@@ -82,8 +87,22 @@ func (t *nodeTable) addLocked(parent *node, name string, f *found) *node {
 	if n.id != fuse.FUSE_ROOT_ID {
 		n.parent, n.name, n.obj = parent, name, f.obj
 	}
+	n.moved.Store(false)
 	n.lookups++
 	return n
+}
+
+// move marks the file as no longer that of its name, and returns its number if
+// the kernel knows it. From then on an open, or a stat that is of no open file,
+// is answered with ESTALE, and the kernel looks the name up again. That needs
+// no lock of the directory, as a notification about the name would.
+func (t *nodeTable) move(k key) (id uint64, known bool) {
+	n := t.find(k)
+	if n == nil {
+		return 0, false
+	}
+	n.moved.Store(true)
+	return n.id, true
 }
 
 // forget takes back count look-ups and returns the object if that was the last.

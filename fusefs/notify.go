@@ -20,7 +20,7 @@ type notifier struct {
 
 	mu    sync.Mutex // guards the following
 	names []staleName
-	trim  bool
+	nodes []uint64
 }
 
 // staleName is a name in a directory, given by the directory's identity: only
@@ -39,6 +39,19 @@ func newNotifier(s *fsys) *notifier {
 func (t *notifier) stale(names ...staleName) {
 	t.mu.Lock()
 	t.names = append(t.names, names...)
+	t.mu.Unlock()
+	t.kick()
+}
+
+// moved makes the file with that identity be looked up again by whoever comes to
+// its name.
+func (t *notifier) moved(k key) {
+	id, known := t.s.nodes.move(k)
+	if !known {
+		return
+	}
+	t.mu.Lock()
+	t.nodes = append(t.nodes, id)
 	t.mu.Unlock()
 	t.kick()
 }
@@ -71,9 +84,12 @@ func (t *notifier) run() {
 		case <-t.wake:
 		}
 		t.mu.Lock()
-		names := t.names
-		t.names = nil
+		names, nodes := t.names, t.nodes
+		t.names, t.nodes = nil, nil
 		t.mu.Unlock()
+		for _, id := range nodes {
+			t.server.InodeNotify(id, attributesOnly, 0)
+		}
 		for _, n := range names {
 			t.send(n)
 		}
@@ -83,13 +99,15 @@ func (t *notifier) run() {
 	}
 }
 
+// attributesOnly is the offset that leaves the pages of a file alone.
+const attributesOnly = -1
+
 // send tells the kernel of one name. ENOENT means that it had not cached it.
 func (t *notifier) send(n staleName) {
 	dir := t.s.nodes.find(n.dir)
 	switch {
 	case dir == nil:
 	case n.name == "":
-		const attributesOnly = -1
 		t.server.InodeNotify(dir.id, attributesOnly, 0)
 	default:
 		t.drop(dir.id, n.name)

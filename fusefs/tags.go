@@ -103,12 +103,16 @@ func (d *tagsDir) rename(ctx context.Context, oldName, newName string) error {
 	if err != nil {
 		return err
 	}
+	f, err := d.lookup(ctx, oldName)
+	if err != nil {
+		return err
+	}
 	if err := d.repo.Tags().Rename(ctx, from, to); err != nil {
 		return err
 	}
-	// The kernel goes on with the node of the old name under the new one, and
-	// its name is part of it.
-	d.s.notify.stale(staleName{d.s.dirKey(d.path()), newName})
+	// The kernel goes on with the old node under the new name, but the name is
+	// part of a tag's identity.
+	d.s.notify.moved(f.key)
 	d.s.notify.stale(d.s.tagNames(d.repo, from)...)
 	d.s.notify.stale(d.s.tagNames(d.repo, to)...)
 	return nil
@@ -122,7 +126,8 @@ func (d *tagsDir) rmdir(_ context.Context, name string) error {
 	return d.s.removeStagingDir(d.path(), name)
 }
 
-// tagNames are the names elsewhere in the mount that change with a tag.
+// tagNames are the names elsewhere in the mount that change with a tag. Where
+// one did not exist the kernel finds out within negativeTTL.
 func (s *fsys) tagNames(repo layout.Repository, tag layout.TagName) []staleName {
 	name := string(repo.Name())
 	return []staleName{
@@ -139,7 +144,7 @@ func (s *fsys) tagFound(repo layout.Repository, t *layout.Tag) found {
 	if t.Problem != nil {
 		return found{key: k, obj: &brokenFile{s, t.Problem, t.Tagged}, attr: fileAttr(0, t.Tagged, mutable)}
 	}
-	f := &tagFile{s, repo, t.Name, t.Digest, t.Size}
+	f := &tagFile{s, repo, t.Name, t.Digest, t.Size, t.Tagged.UnixNano()}
 	return found{key: k, obj: f, attr: fileAttr(t.Size, t.Tagged, mutable)}
 }
 
@@ -151,6 +156,7 @@ type tagFile struct {
 	tag    layout.TagName
 	digest digest.Digest
 	size   int64
+	tagged int64 // Unix nanoseconds
 }
 
 var (
@@ -163,7 +169,7 @@ func (f *tagFile) attr(ctx context.Context) (attr, error) {
 	t, err := f.repo.Tags().Get(ctx, f.tag)
 	if isAbsent(err) || (err == nil && t.Digest != f.digest) {
 		// Moved or gone by now. Those who have it open keep what they opened.
-		return fileAttr(f.size, epoch, mutable), nil
+		return fileAttr(f.size, unixNano(f.tagged), mutable), nil
 	}
 	if err != nil {
 		return attr{}, err
@@ -255,18 +261,12 @@ func undoLink(put layout.Put, unlink func(context.Context, digest.Digest) error)
 	return func(ctx context.Context) error { return unlink(ctx, put.Digest) }
 }
 
-// newRepository are the names that begin to exist with a repository's first
-// content, all the way up.
+// newRepository ends the directories of this mount that are in the store now,
+// and returns those whose attributes come from there.
 func (s *fsys) newRepository(name layout.RepositoryName) []staleName {
 	out := s.touched(name)
 	for ; name != ""; name = parentName(name) {
 		up := slash(string(parentName(name)))
-		for _, top := range []string{"/repositories", "/info"} {
-			dir := s.dirKey(top + up)
-			if _, ok := s.locals.get(staleName{dir, lastName(name)}); ok || top == "/info" {
-				out = append(out, staleName{dir, lastName(name)})
-			}
-		}
 		s.locals.remove(staleName{s.dirKey("/repositories" + up), lastName(name)})
 	}
 	return out
@@ -306,5 +306,5 @@ func (u *untagged) putBack(ctx context.Context, dir key, name string) {
 		return
 	}
 	u.s.log.Info("tag put back: its replacement was refused", "repository", t.repo.Name(), "tag", name)
-	u.s.notify.stale(append(u.s.tagNames(t.repo, layout.TagName(name)), n)...)
+	u.s.notify.stale(u.s.tagNames(t.repo, layout.TagName(name))...)
 }
