@@ -177,8 +177,7 @@ func (r *Registry) readBlob(ctx context.Context, d digest.Digest) ([]byte, error
 	}
 	if got := d.Algorithm().FromBytes(content); got != d {
 		r.cache.forget(d)
-		return nil, withRemedy(fmt.Errorf("blob %s: %w: its %d bytes have digest %s", d, ErrCorrupt, len(content), got),
-			"put the right content there again: it replaces what is stored")
+		return nil, fmt.Errorf("blob %s: %w: its %d bytes have digest %s", d, ErrCorrupt, len(content), got)
 	}
 	r.cache.content.put(d, content, len(content)+entryCost)
 	return content, nil

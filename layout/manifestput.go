@@ -96,8 +96,7 @@ func checkDigest(want, got digest.Digest) error {
 	if want == "" || want == got {
 		return nil
 	}
-	return withRemedy(fmt.Errorf("%w: expected %s, it has %s", ErrDigestMismatch, want, got),
-		"copy it again whole, or under the digest it has")
+	return fmt.Errorf("%w: expected %s, it has %s", ErrDigestMismatch, want, got)
 }
 
 func (s ManifestStore) put(ctx context.Context, content []byte, d digest.Digest, o PutOptions) (Put, error) {

@@ -159,9 +159,7 @@ func (t RawTree) checkContent(ctx context.Context, p RawPath, u *Upload) (digest
 		if err != nil {
 			return "", err
 		}
-		if _, err = parseLink(content); err != nil {
-			err = withRemedy(err, "write one digest and nothing else, as printf %s does")
-		}
+		_, err = parseLink(content)
 		return "", err
 	case "data":
 		if !strings.HasPrefix(string(p), blobsPath+"/") {
