@@ -14,6 +14,7 @@ type attr struct {
 	mtime time.Time
 	nlink uint32
 	ttl   lifetime
+	ino   uint64 // if it is not that of the node's identity
 }
 
 // lifetime says how long the kernel may believe an answer.
@@ -98,6 +99,9 @@ func (s *fsys) fillAttr(out *fuse.Attr, k key, a *attr) {
 		Atime:   sec, Atimensec: nsec,
 		Mtime: sec, Mtimensec: nsec,
 		Ctime: sec, Ctimensec: nsec,
+	}
+	if a.ino != 0 {
+		out.Ino = a.ino
 	}
 	out.Uid, out.Gid = s.opts.UID, s.opts.GID
 }

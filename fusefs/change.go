@@ -127,6 +127,9 @@ func (s *fsys) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fus
 	if s.opts.ReadOnly {
 		return s.fail("rm", parent, name, errReadOnly)
 	}
+	if s.aliases.remove(staleName{parent.key, name}) {
+		return fuse.OK // as a draft, nothing of the store
+	}
 	dir, ok := obj.(remover)
 	if !ok {
 		return s.fail("rm", parent, name, why(obj))

@@ -90,7 +90,13 @@ func (d *draft) attrLocked() attr {
 			mtime = d.done.found.attr.mtime
 		}
 	}
-	return fileAttr(d.sizeLocked(), mtime, transient)
+	a := fileAttr(d.sizeLocked(), mtime, transient)
+	if d.base != nil && !d.base.named {
+		// To vim a file that changes its number by being opened is another's.
+		// A digest's number is not given to bytes that have not been verified.
+		a.ino = d.base.key.ino()
+	}
+	return a
 }
 
 func (d *draft) sizeLocked() int64 {

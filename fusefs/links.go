@@ -192,12 +192,6 @@ func (d *linksDir) place(_ context.Context, name string, _ bool) (place, error) 
 }
 
 func (d *linksDir) unlink(ctx context.Context, name string) error {
-	k := d.s.dirKey(d.path())
-	if a, ok := d.s.aliases.get(staleName{k, name}); ok {
-		d.s.aliases.remove(staleName{k, name})
-		_ = a // the digest has a name of its own
-		return nil
-	}
 	if d.alg == "" {
 		return errNoEntry
 	}

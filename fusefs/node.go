@@ -127,7 +127,9 @@ func (t *nodeTable) forget(id, count uint64) object {
 // compactLocked makes the maps anew once most of what they held is gone: a Go
 // map never gives memory back.
 func (t *nodeTable) compactLocked() {
-	if t.peak < 4096 || len(t.byID) > t.peak/8 {
+	const small = 4096
+	sparse := t.peak > small && len(t.byID) < t.peak/8
+	if !sparse && len(t.order) < 2*len(t.byID)+small {
 		return
 	}
 	byID := make(map[uint64]*node, len(t.byID))

@@ -38,7 +38,8 @@ var (
 		"copy the file into repositories/<name>/_blobs or into raw/")
 	errCollected = refuse(syscall.EPERM, "a blob of the store is not removed by hand, others may use it",
 		"remove it from the repository's _blobs and let garbage collection free it")
-	errFixed     = refuse(syscall.EPERM, "this name is part of the mount", "")
+	errFixed = refuse(syscall.EPERM, "this name is part of the mount",
+		"README.txt at the top of the mount says where content goes")
 	errCross     = refuse(syscall.EXDEV, "a rename stays within one directory of one kind", "copy the file, then remove the old name")
 	errNoSymlink = refuse(syscall.EPERM, "a registry has no symbolic links", "copy the file, or ln it, to make a tag")
 )

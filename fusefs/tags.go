@@ -262,12 +262,20 @@ func undoLink(put layout.Put, unlink func(context.Context, digest.Digest) error)
 }
 
 // newRepository ends the directories of this mount that are in the store now,
-// and returns those whose attributes come from there.
+// and returns what the kernel may not know yet: the names, and the attributes
+// that come from the store.
 func (s *fsys) newRepository(name layout.RepositoryName) []staleName {
 	out := s.touched(name)
 	for ; name != ""; name = parentName(name) {
 		up := slash(string(parentName(name)))
 		s.locals.remove(staleName{s.dirKey("/repositories" + up), lastName(name)})
+		for _, top := range []string{"/repositories", "/info"} {
+			// Only of a name that it does not know can the kernel believe that
+			// there is none.
+			if s.nodes.find(s.dirKey(top+slash(string(name)))) == nil {
+				out = append(out, staleName{s.dirKey(top + up), lastName(name)})
+			}
+		}
 	}
 	return out
 }
