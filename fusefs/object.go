@@ -88,8 +88,3 @@ type (
 )
 
 var errNoEntry = fs.ErrNotExist
-
-// listError is a listing that ends at once.
-func listError(err error) iter.Seq2[entry, error] {
-	return func(yield func(entry, error) bool) { yield(entry{}, err) }
-}

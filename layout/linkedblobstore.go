@@ -2,7 +2,6 @@ package layout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"iter"
 
@@ -142,25 +141,18 @@ func (s LinkedBlobStore) missingLinks(ctx context.Context, d, alias digest.Diges
 // does. It is BlobUnknownError if there is none. newLink tells whether the
 // repository did not have it.
 func (s LinkedBlobStore) Link(ctx context.Context, d digest.Digest) (newLink bool, err error) {
-	return s.LinkAlias(ctx, d, d)
-}
-
-// LinkAlias is Link of the blob target under the name alias as well, such as a
-// sha512 name for a blob that is stored by sha256: what the link of that name in
-// another repository says.
-func (s LinkedBlobStore) LinkAlias(ctx context.Context, alias, target digest.Digest) (newLink bool, err error) {
-	if err := errors.Join(alias.Validate(), target.Validate()); err != nil {
-		return false, fmt.Errorf("link blob %q: %w: %w", alias, ErrDigestInvalid, err)
+	if err := d.Validate(); err != nil {
+		return false, fmt.Errorf("link blob %q: %w: %w", d, ErrDigestInvalid, err)
 	}
-	if _, err := s.p.r.statBlobNow(ctx, target); err != nil {
+	if _, err := s.p.r.statBlobNow(ctx, d); err != nil {
 		return false, err
 	}
-	links, err := s.missingLinks(ctx, target, alias)
+	links, err := s.missingLinks(ctx, d, "")
 	if err != nil || len(links) == 0 {
 		return false, err
 	}
 	if err := drivers.PutContents(ctx, s.p.r.driver, links); err != nil {
-		return false, fmt.Errorf("link blob %s to %s: %w", alias, s.p.name, err)
+		return false, fmt.Errorf("link blob %s to %s: %w", d, s.p.name, err)
 	}
 	return true, nil
 }

@@ -162,12 +162,6 @@ func TestBlobAlias(t *testing.T) {
 	if algs, err := blobs.Algorithms(t.Context()); err != nil || !slices.Equal(algs, []digest.Algorithm{"sha256", "sha512"}) {
 		t.Errorf("Algorithms = %q, %v", algs, err)
 	}
-	if got, err := r.Repository("b").Blobs().LinkAlias(t.Context(), alias, canonical); err != nil || !got {
-		t.Errorf("LinkAlias = %v, %v", got, err)
-	}
-	if got, err := r.Repository("b").Blobs().Stat(t.Context(), alias); err != nil || got.Digest != canonical {
-		t.Errorf("Stat of the alias in b = %+v, %v", got, err)
-	}
 }
 
 func TestBlobLink(t *testing.T) {
