@@ -49,15 +49,19 @@ type replaceable interface {
 }
 
 // staged tells a file that is to be renamed from one with its final name: it
-// has mkstemp's signature. Names do not tell: sedXXXXXX is a legal tag. The
-// umask is taken off the mode already; sed makes its files under one of 0700.
-// Under a umask that leaves only the owner something, such as 077, every new
-// file may look like that, so there it says nothing.
-func staged(flags, mode, umask uint32) bool {
+// has mkstemp's signature. Names do not tell: sedXXXXXX is a legal tag. Under a
+// umask that leaves others nothing, such as 077, every new file has mode 0600;
+// sed and perl set one for the moment of their mkstemp, so there the names they
+// give have to tell after all.
+func staged(name string, flags, mode, umask uint32) bool {
 	const mkstemp = syscall.O_RDWR | syscall.O_EXCL
-	const others = 0o044
-	return flags&(syscall.O_ACCMODE|syscall.O_EXCL) == mkstemp && mode&0o777 == 0o600&^umask && umask&others != others
+	if flags&(syscall.O_ACCMODE|syscall.O_EXCL) != mkstemp || mode&0o777 != 0o600 {
+		return false
+	}
+	return 0o666&^umask != 0o600 || inPlaceTemp.MatchString(name)
 }
+
+var inPlaceTemp = regexp.MustCompile(`^(sed|XX)[0-9A-Za-z]{6}$`)
 
 // temporary tells names that programs give to files they rename or remove:
 // rsync's .NAME.XXXXXX, vim's .NAME.swp and NAME~. None is legal as a tag.
