@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -36,18 +37,25 @@ var children = map[string]func(args []string) error{
 	"loop": childLoop,
 	"mmap": childMmap,
 	"excl": childExcl,
+	// mv would copy where it cannot rename.
+	"rename": func(args []string) error { return unix.Rename(args[0], args[1]) },
 }
 
 // childCommand is a command that runs one of the children.
 func childCommand(t testing.TB, name string, args ...string) *exec.Cmd {
 	t.Helper()
-	self, err := os.Executable()
+	cmd := exec.Command(self(t), args...)
+	cmd.Env = append(os.Environ(), childEnv+"="+name)
+	return cmd
+}
+
+func self(t testing.TB) string {
+	t.Helper()
+	path, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
 	}
-	cmd := exec.Command(self, args...)
-	cmd.Env = append(os.Environ(), childEnv+"="+name)
-	return cmd
+	return path
 }
 
 // childHold opens a file, reads 64 KiB of it, says so, and reads the rest when
@@ -88,7 +96,7 @@ func childLoop(args []string) error {
 		case <-stop:
 			fmt.Println(n)
 			return nil
-		default:
+		case <-time.After(3 * time.Millisecond): // the writer needs a turn as well
 		}
 		content, err := os.ReadFile(path)
 		if err != nil {

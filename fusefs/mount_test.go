@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -33,6 +34,8 @@ type mount struct {
 	srv    *Server
 	spool  string
 	minor  string // of the mount's device: the number of its connection
+
+	patience time.Duration // how long a program may take
 }
 
 // mountConfig is what the options of newMount set.
@@ -80,6 +83,8 @@ func newMount(t testing.TB, options ...mountOption) *mount {
 		driver: c.driver,
 		reg:    layout.New(c.driver, c.layout),
 		spool:  c.layout.SpoolDir,
+
+		patience: patience,
 	}
 	var err error
 	if m.srv, err = Mount(m.dir, m.reg, c.Options); err != nil {
@@ -97,7 +102,8 @@ func newMount(t testing.TB, options ...mountOption) *mount {
 		m.unmount(t)
 		<-waited
 		if t.Failed() {
-			t.Logf(".registryfs/errors:\n%s", m.srv.s.refused.text())
+			lines := strings.SplitAfter(m.srv.s.refused.text(), "\n")
+			t.Logf("the end of .registryfs/errors:\n%s", strings.Join(lines[max(0, len(lines)-12):], ""))
 		}
 	})
 	return m
@@ -221,7 +227,8 @@ const (
 	failure = -2 // any but 0
 )
 
-// patience is how long a program may take. One that takes longer hangs.
+// patience is how long a program may take, as a rule. One that takes longer
+// hangs.
 const patience = 30 * time.Second
 
 // run runs a program in a directory and checks what it exits with.
@@ -248,8 +255,14 @@ func (m *mount) start(t testing.TB, dir string, argv ...string) (wait func() res
 
 func (m *mount) startCommand(t testing.TB, cmd *exec.Cmd) (wait func() result) {
 	t.Helper()
+	return m.startCommandTo(t, cmd, io.Discard)
+}
+
+// startCommandTo is startCommand with the output as it comes.
+func (m *mount) startCommandTo(t testing.TB, cmd *exec.Cmd, w io.Writer) (wait func() result) {
+	t.Helper()
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
+	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, w), &errs
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}
@@ -259,7 +272,7 @@ func (m *mount) startCommand(t testing.TB, cmd *exec.Cmd) (wait func() result) {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%s: %v", argvText(cmd.Args), err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), m.patience)
 	hung := context.AfterFunc(ctx, func() {
 		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
 			return
@@ -319,7 +332,7 @@ func (m *mount) out(t testing.TB, script string, variables ...string) string {
 // has all of the words in it.
 func (m *mount) refused(t testing.TB, name string, words ...string) {
 	t.Helper()
-	errs := m.out(t, "cat .registryfs/errors")
+	errs := m.srv.s.refused.text()
 	lines := strings.Split(errs, "\n")
 	for i := len(lines) - 1; i >= 0; i-- {
 		if !strings.Contains(lines[i], name) {
