@@ -342,10 +342,7 @@ func (d *draft) commitLocked(ctx context.Context) error {
 // contentLocked hands the content to the place. A write-open that changed
 // nothing has nothing to hand over.
 func (d *draft) contentLocked(ctx context.Context) (committed, error) {
-	if d.upload == nil && d.ref == "" && d.base != nil {
-		if err := d.base.check(); err != nil {
-			return committed{}, err
-		}
+	if d.upload == nil && d.ref == "" && d.base != nil && d.base.isWhole() {
 		return committed{found: d.base.found, digest: d.base.digest}, d.touchLocked(ctx)
 	}
 	if d.ref != "" && !d.s.isWhole(ctx, d.ref, d.refLen) {

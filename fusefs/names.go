@@ -267,8 +267,11 @@ func lastName(name layout.RepositoryName) string {
 // repoDirAttr is the attributes of a repository's directory: the time is that
 // of the directory behind it in the store, where there is one.
 func (s *fsys) repoDirAttr(ctx context.Context, path string, name layout.RepositoryName, dir layout.Dir) (attr, error) {
+	if name == "" {
+		return dirAttr(s.times.or(s.dirKey(path), epoch), fixed), nil
+	}
 	mtime, err := s.reg.Repository(name).ModTime(ctx, dir)
-	if isAbsent(err) || name == "" {
+	if isAbsent(err) {
 		// Not in the store yet. When it comes to be there its time changes
 		// without a request that would tell the kernel so.
 		return dirAttr(s.times.or(s.dirKey(path), epoch), transient), nil
