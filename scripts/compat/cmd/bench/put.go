@@ -49,7 +49,7 @@ func (b *bench) putFiles(ctx context.Context, content *images.Content) (err erro
 	if err := store.New(source).Push(putRepository, "base", content); err != nil {
 		return err
 	}
-	dir, err := b.newDir("native")
+	dir, err := b.newNativeDir()
 	if err != nil {
 		return err
 	}
@@ -59,17 +59,16 @@ func (b *bench) putFiles(ctx context.Context, content *images.Content) (err erro
 	}
 	defer func() { err = errors.Join(err, s.stop()) }()
 	p := putter{dir: dir, tags: s.path("repositories", putRepository, "_tags"), content: content}
-	if err := p.writeSource(filepath.Join(dir, "m.json")); err != nil {
-		return err
-	}
 	for _, v := range []struct {
 		task string
 		ops  int
 		op   func(context.Context) (native, mount time.Duration, err error)
+		goal goal
 	}{
-		{"put, a new manifest, write and close", b.puts, p.writeNew},
-		{"put, a stored manifest to a new tag", b.puts, p.writeStored},
-		{"put, a new manifest, cp", b.copies, p.copyNew},
+		{"put, a new manifest, write and close", b.puts, p.writeNew, atMost(1.5)},
+		{"put, a stored manifest to a new tag", b.puts, p.writeStored, atMost(1.5)},
+		{"put, a new manifest, cp", b.copies, p.copyNew, atMost(1.5)},
+		{"put, a new manifest, against its four files", b.puts, p.writeLayout, goal{}},
 	} {
 		var native, mount samples
 		for range b.runs {
@@ -87,10 +86,19 @@ func (b *bench) putFiles(ctx context.Context, content *images.Content) (err erro
 			base:   cell{native, "%.2f ms"},
 			mount:  cell{mount, "%.2f ms"},
 			result: cell{mount.over(native), "%.2f"},
-			goal:   atMost(1.5),
+			goal:   v.goal,
 		})
 	}
 	return nil
+}
+
+// newNativeDir makes what the native side of a putter writes to.
+func (b *bench) newNativeDir() (string, error) {
+	dir, err := b.newDir("native")
+	for _, name := range []string{"blobs", "revisions", "tags"} {
+		err = errors.Join(err, os.Mkdir(filepath.Join(dir, name), 0o755))
+	}
+	return dir, err
 }
 
 // repeat returns the median times of an operation, in milliseconds.

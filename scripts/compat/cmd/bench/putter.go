@@ -16,6 +16,7 @@ import (
 // comparison, to files of a native directory.
 type putter struct {
 	dir     string // native; "" for none
+	layout  bool   // natively, write all that a registry does
 	tags    string
 	content *images.Content
 	count   int // of manifests and tags so far
@@ -51,7 +52,11 @@ func (p *putter) write(data []byte) (native, mount time.Duration, err error) {
 	sides := []func() error{
 		func() (err error) { mount, err = timedWrite(filepath.Join(p.tags, name), data, false); return err },
 		func() (err error) {
-			if p.dir != "" {
+			switch {
+			case p.dir == "":
+			case p.layout:
+				native, err = timedLayout(p.dir, p.count, data)
+			default:
 				native, err = timedWrite(filepath.Join(p.dir, name), data, true)
 			}
 			return err
