@@ -421,8 +421,8 @@ func (d *draft) release(ctx context.Context) {
 	if d.done == nil {
 		d.ref, d.refLen = "", 0
 	}
-	if d.s.drafts.remove(d) && d.s.opts.TagTTL >= cacheDirTTL {
-		d.s.notify.stale(staleName{d.dir, d.name}) // the kernel may keep a listing with it
+	if d.s.drafts.remove(d) {
+		d.s.notify.stale(staleName{dir: d.dir}) // the kernel may keep a listing with it
 	}
 }
 

@@ -28,6 +28,7 @@ type fsys struct {
 	drafts  drafts
 	busy    busyDirs
 	writers writers
+	again   retries
 	locals  locals
 	aliases aliases
 	tags    untagged
@@ -149,7 +150,7 @@ func (s *fsys) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.Att
 	if n == nil {
 		return fuse.Status(syscall.ESTALE)
 	}
-	if n.moved.Load() && n.handles.Load() == 0 {
+	if n.moved.Load() && n.handles.Load() == 0 && s.again.first(in.Pid) {
 		return fuse.Status(syscall.ESTALE)
 	}
 	return s.answerAttr(request(cancel, &in.InHeader), n, obj, out)

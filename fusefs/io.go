@@ -96,7 +96,7 @@ func (s *fsys) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 	if writing {
 		return s.openReplaced(ctx, n, obj, in, out)
 	}
-	if n.moved.Load() {
+	if n.moved.Load() && s.again.first(in.Pid) {
 		return fuse.Status(syscall.ESTALE)
 	}
 	o, ok := obj.(opener)
@@ -107,6 +107,7 @@ func (s *fsys) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) 
 	if err != nil {
 		return s.fail("open", n, "", err)
 	}
+	s.again.done(in.Pid)
 	h := &handle{n: n, reader: r}
 	out.OpenFlags = flags
 	if lazy, ok := r.(*lazyReader); ok && flags&fuse.FOPEN_DIRECT_IO == 0 {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"iter"
+	"slices"
 	"syscall"
 	"time"
 
@@ -287,7 +288,7 @@ func (p *linkPlace) commit(ctx context.Context, c content) (committed, error) {
 	return committed{
 		found:  s.linkFound(d.path(), name, &desc),
 		digest: put.Digest,
-		stale:  append(s.newRepository(d.repo.Name()), staleName{s.dirKey(sha), name.Encoded()}),
+		stale:  append(slices.Concat(s.newRepository(d.repo.Name()), s.newBlob(put.Digest)), staleName{s.dirKey(sha), name.Encoded()}),
 		undo:   undoLink(put, d.store().Unlink),
 	}, nil
 }

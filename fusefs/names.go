@@ -172,6 +172,7 @@ func (d *namesDir) mkdir(ctx context.Context, name string) (found, error) {
 		return found{}, err
 	}
 	d.s.locals.add(staleName{d.s.dirKey(d.path()), name})
+	d.s.notify.stale(staleName{dir: d.s.dirKey("/info" + slash(string(d.name)))})
 	return d.lookup(ctx, name)
 }
 

@@ -25,7 +25,7 @@ type notifier struct {
 
 // staleName is a name in a directory, given by the directory's identity: only
 // if the kernel knows that directory is there anything to drop. Without a name
-// it is the directory's own attributes.
+// it is the directory's own attributes, and the listing that the kernel keeps.
 type staleName struct {
 	dir  key
 	name string
@@ -107,6 +107,8 @@ func (t *notifier) send(n staleName) {
 	dir := t.s.nodes.find(n.dir)
 	switch {
 	case dir == nil:
+	case n.name == "" && t.s.keepsListings():
+		t.server.InodeNotify(dir.id, 0, 0) // the listing as well
 	case n.name == "":
 		t.server.InodeNotify(dir.id, attributesOnly, 0)
 	default:

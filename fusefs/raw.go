@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
 
 	"registryfs/layout"
@@ -186,6 +187,7 @@ func (s *fsys) rawNames(p layout.RawPath) []staleName {
 	}
 	if n.Blob != "" {
 		hex := n.Blob.Encoded()
+		out = append(out, s.newBlob(n.Blob)...)
 		out = append(out, staleName{s.dirKey("/blobs/" + string(n.Blob.Algorithm()) + "/" + hex[:2]), hex})
 	}
 	return out
@@ -228,11 +230,14 @@ func (f *rawFile) open(ctx context.Context, _ *node) (reader, uint32, error) {
 		return nil, 0, err
 	}
 	e, err := f.s.reg.Raw().Stat(ctx, f.path)
-	if err != nil || e.Size != f.size || !e.ModTime.Equal(f.mtime) {
+	if err == nil && e.Size == f.size && e.ModTime.Equal(f.mtime) {
+		return r, 0, nil
+	}
+	if caller, ok := fuse.FromContext(ctx); ok && f.s.again.first(caller.Pid) {
 		r.close()
 		return nil, 0, syscall.ESTALE
 	}
-	return r, 0, nil
+	return r, fuse.FOPEN_DIRECT_IO, nil // past the pages of this node
 }
 
 func (f *rawFile) reader() *lazyReader {

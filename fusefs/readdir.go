@@ -48,6 +48,8 @@ const (
 // listing: one that outlives its names is looked up name by name.
 const cacheDirTTL = time.Minute
 
+func (s *fsys) keepsListings() bool { return s.opts.TagTTL >= cacheDirTTL }
+
 // OpenDir implements fuse.RawFileSystem.
 func (s *fsys) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	s.stats.count(opOpendir)
@@ -59,7 +61,7 @@ func (s *fsys) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fu
 	h := &dirHandle{s: s, n: n, dir: dir}
 	h.ctx, h.cancel = context.WithCancel(context.Background())
 	out.Fh = s.handles.add(&handle{n: n, listing: h})
-	if s.opts.TagTTL >= cacheDirTTL {
+	if s.keepsListings() {
 		out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
 	}
 	return fuse.OK

@@ -73,9 +73,22 @@ func (r *refusals) note(op, path string, err error) syscall.Errno {
 		if errors.As(err, &own) {
 			remedy = own.remedy
 		}
+		if remedy == "" {
+			remedy = systemRemedies[errno]
+		}
 		r.record(op, path, errno.Error(), err.Error(), remedy)
 	}
 	return errno
+}
+
+// systemRemedies are for what the store's own file system refuses.
+var systemRemedies = map[syscall.Errno]string{
+	syscall.ENOSPC: "free space in the store, then copy the file again",
+	syscall.EDQUOT: "free space or raise the quota of the store's owner, then copy the file again",
+	syscall.EACCES: "give the user who mounts the right to read and write the store",
+	syscall.EROFS:  "the store itself is on a read-only file system",
+	syscall.EMFILE: "raise the limit of open files (ulimit -n) of the mounting process",
+	syscall.ENFILE: "close files, or raise the limit of open files",
 }
 
 // record keeps one line for .registryfs/errors and logs it.

@@ -3,6 +3,7 @@ package fusefs
 import (
 	"context"
 	"iter"
+	"slices"
 	"syscall"
 	"time"
 
@@ -130,10 +131,8 @@ func (d *tagsDir) rmdir(_ context.Context, name string) error {
 // one did not exist the kernel finds out within negativeTTL.
 func (s *fsys) tagNames(repo layout.Repository, tag layout.TagName) []staleName {
 	name := string(repo.Name())
-	return []staleName{
-		{s.dirKey("/info/" + name + "/_digests"), string(tag)},
-		{s.dirKey("/info/" + name + "/_history"), string(tag)},
-	}
+	digests, histories := s.dirKey("/info/"+name+"/_digests"), s.dirKey("/info/"+name+"/_history")
+	return []staleName{{digests, string(tag)}, {histories, string(tag)}, {dir: digests}, {dir: histories}}
 }
 
 // tagFound is a tag as a file. What it points to is part of its identity: no
@@ -240,7 +239,7 @@ func (p *tagPlace) commit(ctx context.Context, c content) (committed, error) {
 	return committed{
 		found:  s.tagFound(p.d.repo, &t),
 		digest: put.Digest,
-		stale:  append(s.tagNames(p.d.repo, p.tag), s.newRepository(p.d.repo.Name())...),
+		stale:  slices.Concat(s.tagNames(p.d.repo, p.tag), s.newRepository(p.d.repo.Name()), s.newBlob(put.Digest)),
 		undo:   undoLink(put, p.d.repo.Manifests().Unlink),
 	}, nil
 }
@@ -270,6 +269,7 @@ func (s *fsys) newRepository(name layout.RepositoryName) []staleName {
 		up := slash(string(parentName(name)))
 		s.locals.remove(staleName{s.dirKey("/repositories" + up), lastName(name)})
 		for _, top := range []string{"/repositories", "/info"} {
+			out = append(out, staleName{dir: s.dirKey(top + up)})
 			// Only of a name that it does not know can the kernel believe that
 			// there is none.
 			if s.nodes.find(s.dirKey(top+slash(string(name)))) == nil {
@@ -278,6 +278,12 @@ func (s *fsys) newRepository(name layout.RepositoryName) []staleName {
 		}
 	}
 	return out
+}
+
+// newBlob are the directories of blobs/ that show a blob.
+func (s *fsys) newBlob(d digest.Digest) []staleName {
+	alg := "/blobs/" + string(d.Algorithm())
+	return []staleName{{dir: s.dirKey(alg)}, {dir: s.dirKey(alg + "/" + d.Encoded()[:2])}}
 }
 
 // untagged are the tags removed a moment ago.
