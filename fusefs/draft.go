@@ -64,8 +64,9 @@ type draft struct {
 	refLen int64
 	mtime  time.Time // as set by the user
 
-	dirty   bool // there is something that no commit has seen
-	failed  bool // the last commit failed
+	dirty   bool  // there is something that no commit has seen
+	failed  bool  // the last commit failed
+	broken  error // a write was refused: what is there is not what was meant
 	done    *committed
 	handles int
 	gone    bool // unlinked: nothing may come of it any more
@@ -138,7 +139,7 @@ func (d *draft) clearLocked() {
 		d.upload.Close() // a spool: there is nothing to lose
 		d.upload = nil
 	}
-	d.ref, d.refLen = "", 0
+	d.ref, d.refLen, d.broken = "", 0, nil
 	if d.base != nil {
 		d.base.clear()
 	}
@@ -171,9 +172,19 @@ func (d *draft) spoolLocked(ctx context.Context) error {
 	return nil
 }
 
+// write takes bytes. Once it has refused some, no commit takes the rest: a
+// program that could not write all of a file closes it all the same.
 func (d *draft) write(ctx context.Context, p []byte, off int64) (int, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	n, err := d.writeLocked(ctx, p, off)
+	if err != nil {
+		d.broken = err
+	}
+	return n, err
+}
+
+func (d *draft) writeLocked(ctx context.Context, p []byte, off int64) (int, error) {
 	if d.place != nil && d.place.limit() > 0 && off+int64(len(p)) > d.place.limit() {
 		return 0, layout.ErrTooLarge
 	}
@@ -231,6 +242,14 @@ func readStored(ctx context.Context, obj object, p []byte, off int64) (int, erro
 func (d *draft) truncate(ctx context.Context, size int64) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	err := d.truncateLocked(ctx, size)
+	if err != nil {
+		d.broken = err
+	}
+	return err
+}
+
+func (d *draft) truncateLocked(ctx context.Context, size int64) error {
 	switch {
 	case size == d.sizeLocked():
 		return nil
@@ -303,6 +322,9 @@ func (d *draft) flush(ctx context.Context) error {
 	if d.place == nil || d.gone {
 		return nil
 	}
+	if d.broken != nil {
+		return d.commitLocked(ctx) // which says so
+	}
 	if d.sizeLocked() == 0 && !d.emptyCommitsLocked() {
 		return nil
 	}
@@ -319,7 +341,11 @@ func (d *draft) emptyCommitsLocked() bool {
 }
 
 func (d *draft) commitLocked(ctx context.Context) error {
-	done, err := d.contentLocked(ctx)
+	err := d.broken
+	var done committed
+	if err == nil {
+		done, err = d.contentLocked(ctx)
+	}
 	if err != nil {
 		d.failed = true
 		d.s.tags.putBack(ctx, d.dir, d.name)
