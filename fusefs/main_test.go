@@ -1,9 +1,7 @@
 package fusefs
 
 import (
-	"bufio"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -33,10 +31,8 @@ func TestMain(m *testing.M) {
 const childEnv = "REGISTRYFS_TEST_CHILD"
 
 var children = map[string]func(args []string) error{
-	"hold": childHold,
 	"loop": childLoop,
 	"mmap": childMmap,
-	"excl": childExcl,
 	// mv would copy where it cannot rename.
 	"rename": func(args []string) error { return unix.Rename(args[0], args[1]) },
 }
@@ -58,29 +54,6 @@ func self(t testing.TB) string {
 	return path
 }
 
-// childHold opens a file, reads 64 KiB of it, says so, and reads the rest when
-// told to. It prints the digest of all.
-func childHold(args []string) error {
-	f, err := os.Open(args[0])
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	h := sha256.New()
-	if _, err := io.CopyN(h, f, 64<<10); err != nil {
-		return err
-	}
-	fmt.Println("open")
-	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
-		return err
-	}
-	if _, err := io.Copy(h, f); err != nil {
-		return err
-	}
-	fmt.Printf("%x\n", h.Sum(nil))
-	return nil
-}
-
 // childLoop reads a file again and again until its input ends. Each time it
 // must be there, with one of the digests given, by the size stat tells as well.
 // It prints how often it read.
@@ -96,7 +69,7 @@ func childLoop(args []string) error {
 		case <-stop:
 			fmt.Println(n)
 			return nil
-		case <-time.After(3 * time.Millisecond): // the writer needs a turn as well
+		case <-time.After(5 * time.Millisecond): // the writer needs a turn as well
 		}
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -108,53 +81,29 @@ func childLoop(args []string) error {
 	}
 }
 
-// childMmap prints the digest of a file that it reads through a memory map.
-func childMmap(args []string) error {
-	f, err := os.Open(args[0])
-	if err != nil {
-		return err
+// childMmap prints the digests of files that it reads through memory maps,
+// private and shared ones.
+func childMmap(paths []string) error {
+	for _, path := range paths {
+		for _, how := range []int{unix.MAP_PRIVATE, unix.MAP_SHARED} {
+			f, err := os.Open(path)
+			if err != nil {
+				return err
+			}
+			info, err := f.Stat()
+			if err != nil {
+				return err
+			}
+			content, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, how)
+			if err != nil {
+				return err
+			}
+			f.Close()
+			fmt.Printf("%x\n", sha256.Sum256(content))
+			if err := unix.Munmap(content); err != nil {
+				return err
+			}
+		}
 	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return err
-	}
-	how := unix.MAP_PRIVATE
-	if args[1] == "shared" {
-		how = unix.MAP_SHARED
-	}
-	content, err := unix.Mmap(int(f.Fd()), 0, int(info.Size()), unix.PROT_READ, how)
-	if err != nil {
-		return err
-	}
-	fmt.Printf("%x\n", sha256.Sum256(content))
-	return unix.Munmap(content)
-}
-
-// childExcl creates a file that must not exist, with the content of another,
-// and prints what came of it.
-func childExcl(args []string) error {
-	content, err := os.ReadFile(args[1])
-	if err != nil {
-		return err
-	}
-	f, err := os.OpenFile(args[0], os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
-	if errors.Is(err, os.ErrExist) {
-		fmt.Println("exists")
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	if _, err := f.Write(content); err != nil {
-		return err
-	}
-	if err := f.Close(); errors.Is(err, os.ErrExist) {
-		fmt.Println("exists")
-		return nil
-	} else if err != nil {
-		return err
-	}
-	fmt.Println("created")
 	return nil
 }

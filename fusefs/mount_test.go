@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -255,14 +254,8 @@ func (m *mount) start(t testing.TB, dir string, argv ...string) (wait func() res
 
 func (m *mount) startCommand(t testing.TB, cmd *exec.Cmd) (wait func() result) {
 	t.Helper()
-	return m.startCommandTo(t, cmd, io.Discard)
-}
-
-// startCommandTo is startCommand with the output as it comes.
-func (m *mount) startCommandTo(t testing.TB, cmd *exec.Cmd, w io.Writer) (wait func() result) {
-	t.Helper()
 	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = io.MultiWriter(&out, w), &errs
+	cmd.Stdout, cmd.Stderr = &out, &errs
 	if cmd.Env == nil {
 		cmd.Env = os.Environ()
 	}

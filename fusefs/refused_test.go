@@ -19,7 +19,7 @@ func TestRefusalsText(t *testing.T) {
 		r.note("rm", fmt.Sprint("/file", i), fmt.Errorf("rm: %w", errNoDelete))
 	}
 	lines := strings.Split(strings.TrimSpace(r.text()), "\n")
-	if len(lines) != keptRefusals || !strings.Contains(lines[0], "/file10 ") || !strings.Contains(lines[len(lines)-1], fmt.Sprint("/file", keptRefusals+9)) {
+	if len(lines) != keptRefusals || !strings.Contains(lines[0], "/file10:") || !strings.Contains(lines[len(lines)-1], fmt.Sprint("/file", keptRefusals+9, ":")) {
 		t.Errorf("text has %d lines from %q to %q", len(lines), lines[0], lines[len(lines)-1])
 	}
 	if !strings.Contains(lines[0], "operation not permitted: rm: deletes are off; mount with --allow-delete") {
