@@ -140,6 +140,7 @@ func (s *fsys) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fus
 	if err := dir.unlink(unbroken(), name); err != nil {
 		return s.fail("rm", parent, name, err)
 	}
+	s.notify.settle()
 	return fuse.OK
 }
 
@@ -162,6 +163,7 @@ func (s *fsys) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse
 	if err := dir.rmdir(unbroken(), name); err != nil {
 		return s.fail("rmdir", parent, name, err)
 	}
+	s.notify.settle()
 	return fuse.OK
 }
 
@@ -191,6 +193,7 @@ func (s *fsys) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newNam
 	if err != nil {
 		return s.fail("rename", target, newName, err)
 	}
+	s.notify.settle()
 	return fuse.OK
 }
 

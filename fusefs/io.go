@@ -214,6 +214,7 @@ func (s *fsys) commit(op string, fh uint64) fuse.Status {
 	if err := h.draft.flush(unbroken()); err != nil {
 		return s.fail(op, h.n, "", err)
 	}
+	s.notify.settle()
 	return fuse.OK
 }
 

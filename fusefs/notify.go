@@ -1,6 +1,7 @@
 package fusefs
 
 import (
+	"cmp"
 	"sync"
 	"time"
 
@@ -21,6 +22,8 @@ type notifier struct {
 	mu    sync.Mutex // guards the following
 	names []staleName
 	nodes []uint64
+	sent  chan struct{} // closed when all that is queued has been sent
+	now   chan struct{} // likewise, of what is being sent
 }
 
 // staleName is a name in a directory, given by the directory's identity: only
@@ -37,10 +40,41 @@ func newNotifier(s *fsys) *notifier {
 
 // stale queues names whose meaning has changed.
 func (t *notifier) stale(names ...staleName) {
+	if len(names) == 0 {
+		return
+	}
 	t.mu.Lock()
 	t.names = append(t.names, names...)
+	t.queuedLocked()
 	t.mu.Unlock()
 	t.kick()
+}
+
+func (t *notifier) queuedLocked() {
+	if t.sent == nil {
+		t.sent = make(chan struct{})
+	}
+}
+
+// settlePatience bounds how long a request waits for its notifications. They
+// could be waiting for the request.
+const settlePatience = 50 * time.Millisecond
+
+// settle waits until what is queued has been sent, so that whoever is told that
+// a change is done finds it in every view.
+func (t *notifier) settle() {
+	t.mu.Lock()
+	sent := cmp.Or(t.sent, t.now)
+	t.mu.Unlock()
+	if sent == nil {
+		return
+	}
+	timer := time.NewTimer(settlePatience)
+	defer timer.Stop()
+	select {
+	case <-sent:
+	case <-timer.C:
+	}
 }
 
 // moved makes the file with that identity be looked up again by whoever comes to
@@ -52,6 +86,7 @@ func (t *notifier) moved(k key) {
 	}
 	t.mu.Lock()
 	t.nodes = append(t.nodes, id)
+	t.queuedLocked()
 	t.mu.Unlock()
 	t.kick()
 }
@@ -84,14 +119,17 @@ func (t *notifier) run() {
 		case <-t.wake:
 		}
 		t.mu.Lock()
-		names, nodes := t.names, t.nodes
-		t.names, t.nodes = nil, nil
+		names, nodes, sent := t.names, t.nodes, t.sent
+		t.names, t.nodes, t.sent, t.now = nil, nil, nil, t.sent
 		t.mu.Unlock()
 		for _, id := range nodes {
 			t.server.InodeNotify(id, attributesOnly, 0)
 		}
 		for _, n := range names {
 			t.send(n)
+		}
+		if sent != nil {
+			close(sent)
 		}
 		if limit := t.s.maxNodes(); t.s.nodes.count.Load() > int64(limit) {
 			t.trimTo(limit * 3 / 4)
