@@ -21,7 +21,7 @@ type bench struct {
 	work       string // everything that is made lies below it
 	registryfs string // the programs
 	floor      string
-	dirs       int // made by newDir so far
+	dirs       []string // made by newDir
 
 	out, progress io.Writer
 }
@@ -104,9 +104,18 @@ func (b *bench) build(ctx context.Context, module, pkg string) (string, error) {
 
 // newDir makes an empty directory.
 func (b *bench) newDir(name string) (string, error) {
-	b.dirs++
-	dir := filepath.Join(b.work, fmt.Sprintf("%02d-%s", b.dirs, name))
+	dir := filepath.Join(b.work, fmt.Sprintf("%02d-%s", len(b.dirs), name))
+	b.dirs = append(b.dirs, dir)
 	return dir, os.Mkdir(dir, 0o755)
+}
+
+// removeDirs makes place for the next task.
+func (b *bench) removeDirs(ctx context.Context) error {
+	var errs []error
+	for _, dir := range b.dirs {
+		errs = append(errs, os.RemoveAll(dir))
+	}
+	return errors.Join(append(errs, b.sync(ctx))...)
 }
 
 // newStore makes a store of generated repositories, written back to disk.

@@ -118,10 +118,11 @@ func run(o options) (err error) {
 		}
 		start := time.Now()
 		b.log("%s ...", t.name)
-		if err := t.run(b, ctx); err != nil {
-			if ctx.Err() != nil {
-				return errors.New("interrupted")
-			}
+		err := t.run(b, ctx)
+		if ctx.Err() != nil {
+			return errors.New("interrupted")
+		}
+		if err = errors.Join(err, b.removeDirs(ctx)); err != nil {
 			b.skip(t.name, "failed: "+err.Error())
 			failed = append(failed, fmt.Errorf("%s: %w", t.name, err))
 		}

@@ -3,7 +3,7 @@
 //
 //	floor TREE MOUNTPOINT
 //
-// It has the names, sizes and times of TREE, and no content. The flags turn
+// It has the names, sizes and times of TREE, and zeros as content. The flags turn
 // off, one by one, what makes listings fast. It says "mounted" when it is;
 // SIGINT and SIGTERM unmount.
 package main

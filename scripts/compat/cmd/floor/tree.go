@@ -26,6 +26,8 @@ var (
 	_ = (fs.NodeGetattrer)((*node)(nil))
 	_ = (fs.NodeLookuper)((*node)(nil))
 	_ = (fs.NodeOpendirHandler)((*node)(nil))
+	_ = (fs.NodeOpener)((*node)(nil))
+	_ = (fs.NodeReader)((*node)(nil))
 )
 
 // load reads the tree below dir.
@@ -105,6 +107,17 @@ func (n *node) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, sy
 		return &listing{dir: n}, fuse.FOPEN_CACHE_DIR, fs.OK
 	}
 	return &listing{dir: n}, 0, fs.OK
+}
+
+// Open implements fs.NodeOpener. The kernel keeps what it has read.
+func (n *node) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	return nil, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, fs.OK
+}
+
+// Read implements fs.NodeReader: all files are zeros.
+func (n *node) Read(_ context.Context, _ fs.FileHandle, dest []byte, off int64) (fuse.ReadResult, syscall.Errno) {
+	clear(dest)
+	return fuse.ReadResultData(dest[:max(0, min(int64(len(dest)), int64(n.attr.Size)-off))]), fs.OK
 }
 
 // listing is an open directory.
