@@ -34,6 +34,7 @@ var children = map[string]func(args []string) error{
 	"loop": childLoop,
 	"mmap": childMmap,
 	// mv would copy where it cannot rename.
+	"serve":  childServe,
 	"rename": func(args []string) error { return unix.Rename(args[0], args[1]) },
 }
 

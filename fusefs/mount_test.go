@@ -99,7 +99,11 @@ func newMount(t testing.TB, options ...mountOption) *mount {
 	}
 	t.Cleanup(func() {
 		m.unmount(t)
-		<-waited
+		select {
+		case <-waited:
+		case <-time.After(10 * time.Second):
+			t.Errorf("the server goes on after the unmount\n%s", goroutines())
+		}
 		if t.Failed() {
 			lines := strings.SplitAfter(m.srv.s.refused.text(), "\n")
 			t.Logf("the end of .registryfs/errors:\n%s", strings.Join(lines[max(0, len(lines)-12):], ""))
