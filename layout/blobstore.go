@@ -89,7 +89,7 @@ func (s BlobStore) Stat(ctx context.Context, d digest.Digest) (Descriptor, error
 // Open opens a blob for reading. The error is BlobUnknownError if there is
 // none. The bytes are the stored ones, not verified.
 func (s BlobStore) Open(ctx context.Context, d digest.Digest) (*BlobReader, error) {
-	if err := d.Validate(); err != nil {
+	if err := validate(d); err != nil {
 		return nil, BlobUnknownError{Digest: d}
 	}
 	b, err := s.r.openFile(ctx, blobDataPath(d))
@@ -105,7 +105,7 @@ func (s BlobStore) Open(ctx context.Context, d digest.Digest) (*BlobReader, erro
 
 // SetModTime sets the time of a blob's data, where the store can.
 func (s BlobStore) SetModTime(ctx context.Context, d digest.Digest, t time.Time) error {
-	if err := d.Validate(); err != nil {
+	if err := validate(d); err != nil {
 		return BlobUnknownError{Digest: d}
 	}
 	err := drivers.Chtimes(ctx, s.r.driver, blobDataPath(d), t)
@@ -125,7 +125,7 @@ func isShard(name string) bool {
 
 // statBlob is the size and time of a blob's data, not older than existenceTTL.
 func (r *Registry) statBlob(ctx context.Context, d digest.Digest) (blobStat, error) {
-	if err := d.Validate(); err != nil {
+	if err := validate(d); err != nil {
 		return blobStat{}, BlobUnknownError{Digest: d}
 	}
 	if s, ok := r.cache.stat(d); ok {

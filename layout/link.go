@@ -16,7 +16,7 @@ import (
 // answer 500 and its garbage collection stop. The error is ErrLinkInvalid.
 func parseLink(content []byte) (digest.Digest, error) {
 	d := digest.Digest(content)
-	if err := d.Validate(); err != nil {
+	if err := validate(d); err != nil {
 		return "", fmt.Errorf("%w: %.80q: %w", ErrLinkInvalid, content, err)
 	}
 	return d, nil

@@ -43,7 +43,7 @@ func (s LinkedBlobStore) Stat(ctx context.Context, d digest.Digest) (Descriptor,
 }
 
 func (s LinkedBlobStore) link(ctx context.Context, d digest.Digest) (link, error) {
-	if err := d.Validate(); err != nil {
+	if err := validate(d); err != nil {
 		return link{}, BlobUnknownError{Repository: s.p.name, Digest: d}
 	}
 	l, err := s.p.r.readLink(ctx, layerLinkPath(s.p.name, d))
@@ -141,7 +141,7 @@ func (s LinkedBlobStore) missingLinks(ctx context.Context, d, alias digest.Diges
 // does. It is BlobUnknownError if there is none. newLink tells whether the
 // repository did not have it.
 func (s LinkedBlobStore) Link(ctx context.Context, d digest.Digest) (newLink bool, err error) {
-	if err := d.Validate(); err != nil {
+	if err := validate(d); err != nil {
 		return false, fmt.Errorf("link blob %q: %w: %w", d, ErrDigestInvalid, err)
 	}
 	if _, err := s.p.r.statBlobNow(ctx, d); err != nil {

@@ -63,7 +63,7 @@ func (s ManifestStore) Get(ctx context.Context, d digest.Digest) ([]byte, error)
 }
 
 func (s ManifestStore) link(ctx context.Context, d digest.Digest) (link, error) {
-	if err := d.Validate(); err != nil {
+	if err := validate(d); err != nil {
 		return link{}, ManifestUnknownError{Repository: s.p.name, Digest: d}
 	}
 	l, err := s.p.r.readLink(ctx, revisionLinkPath(s.p.name, d))

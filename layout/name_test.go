@@ -175,3 +175,17 @@ func FuzzParseTagName(f *testing.F) {
 		}
 	})
 }
+
+// TestValidate compares the short way with the long one.
+func TestValidate(t *testing.T) {
+	hex := strings.Repeat("0123456789abcdef", 4)
+	for _, d := range []digest.Digest{
+		"", "sha256:", digest.Digest("sha256:" + hex), digest.Digest("sha256:" + strings.ToUpper(hex)),
+		digest.Digest("sha256:" + hex[1:]), digest.Digest("sha256:" + hex + "0"), digest.Digest("sha256:" + hex[1:] + "\n"),
+		digest.Digest("sha512:" + hex + hex), digest.Digest("sha512:" + hex), digest.Digest("md5:" + hex[:32]),
+	} {
+		if got, want := validate(d), d.Validate(); got != want {
+			t.Errorf("validate(%q) = %v, want %v", d, got, want)
+		}
+	}
+}
