@@ -15,10 +15,7 @@ const (
 	component         = `[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*`
 )
 
-var (
-	componentRegexp = regexp.MustCompile(`^` + component + `$`)
-	tagRegexp       = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
-)
+var componentRegexp = regexp.MustCompile(`^` + component + `$`)
 
 // RepositoryName is a legal repository name, such as "library/alpine". The
 // empty name stands for the top of the tree where a method says so.
@@ -66,10 +63,21 @@ type TagName string
 // ParseTagName checks s against the grammar of a tag. The error is
 // ErrTagInvalid.
 func ParseTagName(s string) (TagName, error) {
-	if !tagRegexp.MatchString(s) {
+	if !isTag(s) {
 		return "", fmt.Errorf("tag %.140q: %w: one letter, digit or '_', then up to 127 of those, '.' or '-'", s, ErrTagInvalid)
 	}
 	return TagName(s), nil
+}
+
+func isTag(s string) bool {
+	const longest = 128
+	for i, c := range []byte(s) {
+		word := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_'
+		if !word && (i == 0 || c != '.' && c != '-') {
+			return false
+		}
+	}
+	return s != "" && len(s) <= longest
 }
 
 // ParseHex makes a digest of a file name in a directory such as sha256: lower
