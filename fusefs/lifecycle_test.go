@@ -104,6 +104,11 @@ func TestOrdinaryUser(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	// go test keeps its binary where only root can go.
+	binary := filepath.Join(base, "fusefs.test")
+	if out, err := exec.Command("install", "-m", "755", self(t), binary).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	i := newImage("one", layer("a", 1_300_000))
 	for name, content := range map[string][]byte{"m": i.manifest, "config": i.blobs[0], "layer": i.blobs[1]} {
 		if err := os.WriteFile(filepath.Join(base, name), content, 0o644); err != nil {
@@ -112,7 +117,7 @@ func TestOrdinaryUser(t *testing.T) {
 	}
 	out, err := shell(t, os.Getuid(), `cd $base && exec unshare -m bash -c '
 		mknod -m 666 fuse c 10 229 && mount --bind fuse /dev/fuse || exit 99
-		exec setpriv --reuid 65534 --regid 65534 --clear-groups bash -c "$script"'`, "base="+base, "self="+self(t), "hex="+hexOf(i.blobs[1]), `script=
+		exec setpriv --reuid 65534 --regid 65534 --clear-groups bash -c "$script"'`, "base="+base, "self="+binary, "hex="+hexOf(i.blobs[1]), `script=
 		mkfifo work/in
 		`+childEnv+`=serve $self mnt store <work/in >work/out &
 		exec 9>work/in
