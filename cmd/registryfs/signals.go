@@ -6,6 +6,7 @@ import (
 	"os/signal"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // mounted is what a signal ends. *fusefs.Server is one.
@@ -29,6 +30,19 @@ func catchSignals() signals {
 	return c
 }
 
+// detachSoon keeps a dead mount from being left behind, if that takes no time.
+func detachSoon(server mounted) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = server.Detach() // it may be detached already
+	}()
+	select {
+	case <-done:
+	case <-time.After(time.Second):
+	}
+}
+
 // unmount ends the mount at the first signal, and the process at the second
 // one. The function it returns ends that and waits for what is under way.
 func (c signals) unmount(server mounted, mountpoint string, log *slog.Logger) (stop func()) {
@@ -43,6 +57,7 @@ func (c signals) unmount(server mounted, mountpoint string, log *slog.Logger) (s
 		go func() {
 			if received, ok := <-c; ok {
 				log.Error("exit with files still open", "signal", received.String())
+				detachSoon(server)
 				os.Exit(1)
 			}
 		}()
