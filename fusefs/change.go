@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io/fs"
 	"syscall"
-	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
@@ -368,7 +367,7 @@ func (s *fsys) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fus
 // locals are the directories that exist in this mount only, until something
 // lands in them.
 type locals struct {
-	boundedMap[staleName, time.Time]
+	boundedMap[staleName, struct{}]
 }
 
 // maxLocals bounds how many directories may wait for content.

@@ -348,6 +348,10 @@ func (d *draft) commitLocked(ctx context.Context) error {
 	}
 	if err != nil {
 		d.failed = true
+		if d.base == nil && d.s.drafts.remove(d) {
+			// There is no such file. Whoever has it open can still make it one.
+			d.s.notify.stale(staleName{dir: d.dir})
+		}
 		d.s.tags.putBack(ctx, d.dir, d.name)
 		return err
 	}
@@ -447,9 +451,7 @@ func (d *draft) release(ctx context.Context) {
 	if d.done == nil {
 		d.ref, d.refLen = "", 0
 	}
-	if d.s.drafts.remove(d) {
-		d.s.notify.stale(staleName{dir: d.dir}) // the kernel may keep a listing with it
-	}
+	d.s.drafts.remove(d)
 }
 
 // pathLocked is where the draft is in the mount, for messages.

@@ -214,7 +214,7 @@ func (d *linksDir) mkdir(ctx context.Context, name string) (found, error) {
 		return found{}, refuse(syscall.EINVAL, "the directories here are named after digest algorithms",
 			"copy the files into sha256")
 	}
-	d.s.locals.add(staleName{d.s.dirKey(d.path()), name})
+	d.s.makeLocal(d.path(), name)
 	return d.lookup(ctx, name)
 }
 

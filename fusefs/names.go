@@ -68,11 +68,10 @@ func (d *namesDir) lookup(ctx context.Context, name string) (found, error) {
 	sub := &namesDir{d.s, child(d.name, name)}
 	e, err := d.s.reg.StatName(ctx, sub.name)
 	if isAbsent(err) {
-		born, ok := d.s.locals.get(staleName{d.s.dirKey(d.path()), name})
-		if !ok {
+		if _, ok := d.s.locals.get(staleName{d.s.dirKey(d.path()), name}); !ok {
 			return found{}, errNoEntry
 		}
-		e.ModTime, err = d.s.times.or(d.s.dirKey(sub.path()), born), nil
+		e.ModTime, err = d.s.times.or(d.s.dirKey(sub.path()), epoch), nil
 	}
 	return found{key: d.s.dirKey(sub.path()), obj: sub, attr: dirAttr(e.ModTime, mutable)}, err
 }
@@ -171,7 +170,7 @@ func (d *namesDir) mkdir(ctx context.Context, name string) (found, error) {
 	if _, err := layout.ParseRepositoryName(string(sub)); err != nil {
 		return found{}, err
 	}
-	d.s.locals.add(staleName{d.s.dirKey(d.path()), name})
+	d.s.makeLocal(d.path(), name)
 	d.s.notify.stale(staleName{dir: d.s.dirKey("/info" + slash(string(d.name)))})
 	return d.lookup(ctx, name)
 }
@@ -291,8 +290,13 @@ func (s *fsys) touched(name layout.RepositoryName) []staleName {
 	return out
 }
 
-// add remembers a directory of this mount.
-func (l *locals) add(n staleName) { l.put(n, time.Now(), maxLocals) }
+// makeLocal makes a directory of this mount. It keeps the time of its making
+// when the store comes to have it.
+func (s *fsys) makeLocal(dir, name string) {
+	now := time.Now()
+	s.locals.put(staleName{s.dirKey(dir), name}, struct{}{}, maxLocals)
+	s.times.set(s.dirKey(dir+"/"+name), now)
+}
 
 // algorithmOf is the algorithm of the digests that the directory's names are.
 func algorithmOf(obj object) digest.Algorithm {

@@ -136,7 +136,7 @@ func (d *rawDir) mkdir(ctx context.Context, name string) (found, error) {
 	if err := d.s.reg.Raw().Check(d.path.Join(name)); err != nil && name != stagingName {
 		return found{}, err
 	}
-	d.s.locals.add(staleName{d.key(), name})
+	d.s.makeLocal(rawMountPath(d.path), name)
 	return d.lookup(ctx, name)
 }
 

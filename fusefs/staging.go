@@ -46,7 +46,7 @@ func (s *fsys) makeStagingDir(path, name string) (found, error) {
 	if _, err := s.stagingDirIn(path, name); err == nil {
 		return found{}, syscall.EEXIST
 	}
-	s.locals.add(staleName{s.dirKey(path), name})
+	s.makeLocal(path, name)
 	return s.stagingDirIn(path, name)
 }
 
