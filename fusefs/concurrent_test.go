@@ -59,7 +59,7 @@ func TestReplaceWhileRead(t *testing.T) {
 			m := newMount(t, inMemory)
 			m.patience = 3 * patience
 			// The second is longer than a page: a mixture would show.
-			one, two := newImage("one", layer("a", 10)), newImage(strings.Repeat("two ", 3000), layer("a", 10))
+			one, two := newImage("one", layer("a", 10)), newImage(strings.Repeat("two ", 1200), layer("a", 10))
 			m.put(t, "app", one, "v1")
 			m.put(t, "app", two)
 			tag := m.path("repositories/app/_tags/v1")

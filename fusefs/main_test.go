@@ -70,7 +70,7 @@ func childLoop(args []string) error {
 		case <-stop:
 			fmt.Println(n)
 			return nil
-		case <-time.After(5 * time.Millisecond): // the writer needs a turn as well
+		case <-time.After(8 * time.Millisecond): // the writer needs a turn as well
 		}
 		content, err := os.ReadFile(path)
 		if err != nil {
