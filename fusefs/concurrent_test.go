@@ -217,6 +217,32 @@ func TestRemoveWhileRead(t *testing.T) {
 		sha256sum <&3 | grep $hex && sha256sum <&4 | grep $layer && ls /proc/self/fd/5/ >/dev/null; stat -L /proc/self/fd/3 | grep Size`, "hex="+i.hex(), "layer="+hexOf(i.blobs[1]))
 }
 
+// TestOpenKeepsContent replaces, renames and removes a tag that is open: its
+// reader has what it opened, size and bytes.
+func TestOpenKeepsContent(t *testing.T) {
+	t.Parallel()
+	for _, ttl := range []time.Duration{0, time.Millisecond, time.Hour} {
+		m := newMount(t, withDeletes, func(c *mountConfig) { c.TagTTL = ttl })
+		one, two := newImage("one", layer("a", 10)), newImage(strings.Repeat("two ", 2000), layer("a", 10))
+		m.put(t, "app", one, "v1")
+		m.put(t, "app", two)
+		env := []string{"one=" + one.hex(), "two=" + two.hex(), fmt.Sprint("size=", len(one.manifest)), "tags=" + m.path("repositories/app/_tags")}
+		for _, script := range []string{
+			`cp $tags/../_manifests/sha256/$two $tags/v1`,
+			`cp $tags/../_manifests/sha256/$two $tags/x && mv $tags/x $tags/v1`,
+			`mv $tags/v1 $tags/v2`,
+			`rm $tags/v1`,
+			`printf sha256:$two >raw/` + tagLink("app", "v1"),
+			`rm -r raw/` + filepath.Dir(filepath.Dir(tagLink("app", "v1"))),
+			`touch $tags/v1 && chmod 600 $tags/v1`,
+		} {
+			m.bash(t, 0, `cp repositories/app/_manifests/sha256/$one $tags/v1 && stat $tags/v1 && exec 3<$tags/v1 && stat -L /proc/self/fd/3 && `+script+` &&
+				[ $(stat -L -c %s /proc/self/fd/3) = $size ] && [ "$(sha256sum <&3)" = "$one  -" ] && sleep 0.01 && [ $(stat -L -c %s /proc/self/fd/3) = $size ]`, env...)
+			m.bash(t, 0, `ls -l $tags && cat $tags/* >/dev/null; rm -rf $tags/*`, env...)
+		}
+	}
+}
+
 // TestManyAtOnce has many programs do many things, to be run under the race
 // detector.
 func TestManyAtOnce(t *testing.T) {
