@@ -263,7 +263,7 @@ func TestManyAtOnce(t *testing.T) {
 	} {
 		all.Go(func() {
 			// What one removes another may have listed.
-			m.bash(t, anyExit, `for i in 1 2 3; do `+script+`; done`, "file="+local, "local="+t.TempDir(), fmt.Sprint("n=", n))
+			m.bash(t, anyExit, `for i in 1 2; do `+script+`; done`, "file="+local, "local="+t.TempDir(), fmt.Sprint("n=", n))
 		})
 	}
 	all.Wait()

@@ -192,7 +192,7 @@ func TestKilledServer(t *testing.T) {
 	}
 	m := &mount{store: store}
 	tagged := 0
-	for round := range 5 {
+	for round := range 3 {
 		s := serve(t, dir, store)
 		done := make(chan struct{})
 		go func() {

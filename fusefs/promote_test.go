@@ -56,6 +56,9 @@ func TestPromote(t *testing.T) {
 			{"dd", `dd if=$a/_tags/v1 of=$b/_tags/v2 bs=100`},
 			{"to a new tag of the same", `cp $a/_tags/v1 $a/_tags/v2 && mkdir -p $b && ln $a/_tags/v2 $b/_tags/v2`},
 		} {
+			if i.name != "image" && i.name != "index" && !strings.HasPrefix(c.name, "cp") {
+				continue // how it is written has been seen
+			}
 			t.Run(i.name+"/"+c.name, func(t *testing.T) {
 				from := "src" + i.name
 				to := "dst" + i.name + "-" + strings.ReplaceAll(strings.ToLower(c.name), " ", "-")
