@@ -58,32 +58,70 @@ type InfoWalker interface {
 	WalkInfo(ctx context.Context, from, startAfter string) iter.Seq2[FileInfo, error]
 }
 
-// WalkInfo yields every file (no directories) below from, in the order of Walk,
-// leaving out all up to and including startAfter if it is not empty. An error
-// ends it. Fallback: Walk.
+// WalkInfo yields every file (no directories) below from in the byte order of
+// the full paths, which is that of an object store and not that of Walk, leaving
+// out all up to and including startAfter if it is not empty. An error ends it.
+// If from is not a directory it is a PathNotFoundError; after a startAfter there
+// may be nothing instead. Fallback: ListInfo of each directory.
 func WalkInfo(ctx context.Context, d StorageDriver, from, startAfter string) iter.Seq2[FileInfo, error] {
 	if w, ok := d.(InfoWalker); ok {
 		return w.WalkInfo(ctx, from, startAfter)
 	}
 	return func(yield func(FileInfo, error) bool) {
-		stopped := false
-		err := d.Walk(ctx, from, func(info FileInfo) error {
-			if info.IsDir() {
-				return nil
-			}
-			// A driver may ignore the hint.
-			if startAfter != "" && ComparePaths(info.Path(), startAfter) <= 0 {
-				return nil
-			}
-			if stopped = !yield(info, nil); stopped {
-				return ErrFilledBuffer
-			}
-			return nil
-		}, WithStartAfterHint(startAfter))
-		if err != nil && !stopped {
+		if err := walkFlat(ctx, d, from, startAfter, yield); err != nil && !errors.Is(err, errStopWalk) {
 			yield(nil, err)
 		}
 	}
+}
+
+// PageWalker is the ability to list flat one page at a time.
+type PageWalker interface {
+	WalkPage(ctx context.Context, from, startAfter string) (files []FileInfo, next string, err error)
+}
+
+// walkPageSize is how many files a page of the fallback has at most.
+const walkPageSize = 1000
+
+// WalkPage returns the next files that WalkInfo would yield, as many as one
+// request gives, asked for in this call and not before. next is what to start
+// the next page after, or "" if this was the last; a page may be empty and not
+// the last. What is below from, if that is no directory, is nothing and no error.
+// Fallback: WalkInfo, cut off.
+func WalkPage(ctx context.Context, d StorageDriver, from, startAfter string) (files []FileInfo, next string, err error) {
+	if w, ok := d.(PageWalker); ok {
+		return w.WalkPage(ctx, from, startAfter)
+	}
+	for info, err := range WalkInfo(ctx, d, from, startAfter) {
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return nil, "", err
+		}
+		if files = append(files, info); len(files) == walkPageSize {
+			return files, info.Path(), nil
+		}
+	}
+	return files, "", nil
+}
+
+// IsRemote reports whether each call to d is a request over a network: then
+// listings are worth reading ahead and content worth keeping near. A driver says
+// so by a method IsRemote() bool. Fallback: it is not.
+func IsRemote(d StorageDriver) bool {
+	r, ok := d.(interface{ IsRemote() bool })
+	return ok && r.IsRemote()
+}
+
+// ETag is the store's entity tag of the file that info describes, without
+// quotes, or "" where there is none. That of a small object put whole is often
+// the MD5 of its content, in hex, and then it proves a guess of the content; it
+// may be anything else. A FileInfo carries it by a method ETag() string.
+func ETag(info FileInfo) string {
+	if t, ok := info.(interface{ ETag() string }); ok {
+		return t.ETag()
+	}
+	return ""
 }
 
 // ContentInfoGetter is the ability to get a file and its FileInfo at once.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"slices"
+	"strings"
 )
 
 // Walk is StorageDriver.Walk made of ListInfo; drivers without anything better
@@ -95,4 +96,45 @@ func (w *walker) children(ctx context.Context, dir string) ([]FileInfo, error) {
 	}
 	slices.SortFunc(children, func(a, b FileInfo) int { return ComparePaths(a.Path(), b.Path()) })
 	return children, nil
+}
+
+// walkFlat is the fallback of WalkInfo. It lists no directory whose files all
+// lie before startAfter. When yield wants no more it returns errStopWalk.
+func walkFlat(ctx context.Context, d StorageDriver, dir, startAfter string, yield func(FileInfo, error) bool) error {
+	var children []FileInfo
+	for info, err := range ListInfo(ctx, d, dir) {
+		if err != nil {
+			return err
+		}
+		children = append(children, info)
+	}
+	slices.SortFunc(children, func(a, b FileInfo) int { return strings.Compare(flatKey(a), flatKey(b)) })
+	for _, info := range children {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		key := flatKey(info)
+		if key <= startAfter && !(info.IsDir() && strings.HasPrefix(startAfter, key)) {
+			continue
+		}
+		if !info.IsDir() {
+			if !yield(info, nil) {
+				return errStopWalk
+			}
+			continue
+		}
+		err := walkFlat(ctx, d, info.Path(), startAfter, yield)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // it may have vanished meanwhile
+			return err
+		}
+	}
+	return nil
+}
+
+// flatKey sorts a directory where its files are in the byte order of paths.
+func flatKey(info FileInfo) string {
+	if info.IsDir() {
+		return info.Path() + "/"
+	}
+	return info.Path()
 }

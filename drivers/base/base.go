@@ -6,6 +6,7 @@ import (
 	"io"
 	"iter"
 	"os"
+	"slices"
 	"time"
 
 	"registryfs/drivers"
@@ -145,6 +146,18 @@ func (d *driver) WalkInfo(ctx context.Context, from, startAfter string) iter.Seq
 	return d.seq(ctx, from, drivers.WalkInfo(ctx, d.inner, from, startAfter))
 }
 
+// WalkPage implements drivers.PageWalker.
+func (d *driver) WalkPage(ctx context.Context, from, startAfter string) ([]drivers.FileInfo, string, error) {
+	if err := d.checkDir(ctx, from); err != nil {
+		return nil, "", err
+	}
+	files, next, err := drivers.WalkPage(ctx, d.inner, from, startAfter)
+	if err != nil {
+		return nil, "", d.wrap(err)
+	}
+	return slices.DeleteFunc(files, func(f drivers.FileInfo) bool { return !drivers.ValidChild(f.Path()) }), next, nil
+}
+
 // GetContentInfo implements drivers.ContentInfoGetter.
 func (d *driver) GetContentInfo(ctx context.Context, path string) ([]byte, drivers.FileInfo, error) {
 	if err := d.checkPath(ctx, path); err != nil {
@@ -219,3 +232,6 @@ func (d *driver) StatFS(ctx context.Context) (drivers.FSInfo, error) {
 	info, err := drivers.StatFS(ctx, d.inner)
 	return info, d.wrap(err)
 }
+
+// IsRemote answers drivers.IsRemote.
+func (d *driver) IsRemote() bool { return drivers.IsRemote(d.inner) }

@@ -155,6 +155,15 @@ func (r *regulator) WalkInfo(ctx context.Context, from, startAfter string) iter.
 	return r.seq(ctx, drivers.WalkInfo(ctx, r.inner, from, startAfter))
 }
 
+// WalkPage implements drivers.PageWalker.
+func (r *regulator) WalkPage(ctx context.Context, from, startAfter string) ([]drivers.FileInfo, string, error) {
+	if err := r.enter(ctx); err != nil {
+		return nil, "", err
+	}
+	defer r.leave()
+	return drivers.WalkPage(ctx, r.inner, from, startAfter)
+}
+
 // regulatedStep is how many entries of a listing are read per place taken.
 const regulatedStep = 256
 
@@ -271,3 +280,6 @@ func (r *regulator) StatFS(ctx context.Context) (drivers.FSInfo, error) {
 	defer r.leave()
 	return drivers.StatFS(ctx, r.inner)
 }
+
+// IsRemote answers drivers.IsRemote.
+func (r *regulator) IsRemote() bool { return drivers.IsRemote(r.inner) }

@@ -13,9 +13,10 @@ import (
 )
 
 // Counting counts the calls to the driver inside by the name of the method.
-// Abilities that replace a method count as that: ListInfo as List, WalkInfo as
-// Walk, GetContentInfo as GetContent, ReadRange as Reader, and PutContents as a
-// PutContent per file. What is done with a reader or writer is not counted.
+// Abilities that replace a method count as that: ListInfo as List, WalkInfo and
+// WalkPage as Walk, GetContentInfo as GetContent, ReadRange as Reader, and
+// PutContents as a PutContent per file. What is done with a reader or writer is
+// not counted.
 type Counting struct {
 	inner drivers.StorageDriver
 
@@ -125,6 +126,12 @@ func (c *Counting) WalkInfo(ctx context.Context, from, startAfter string) iter.S
 	return c.seq("Walk", drivers.WalkInfo(ctx, c.inner, from, startAfter))
 }
 
+// WalkPage implements drivers.PageWalker.
+func (c *Counting) WalkPage(ctx context.Context, from, startAfter string) ([]drivers.FileInfo, string, error) {
+	c.add("Walk", 1)
+	return drivers.WalkPage(ctx, c.inner, from, startAfter)
+}
+
 // seq counts infos each time somebody begins to range over it.
 func (c *Counting) seq(method string, infos iter.Seq2[drivers.FileInfo, error]) iter.Seq2[drivers.FileInfo, error] {
 	return func(yield func(drivers.FileInfo, error) bool) {
@@ -174,3 +181,6 @@ func (c *Counting) StatFS(ctx context.Context) (drivers.FSInfo, error) {
 	c.add("StatFS", 1)
 	return drivers.StatFS(ctx, c.inner)
 }
+
+// IsRemote answers drivers.IsRemote.
+func (c *Counting) IsRemote() bool { return drivers.IsRemote(c.inner) }

@@ -7,5 +7,5 @@
 //
 // Counting counts calls, for tests of what an operation costs. Faulty fails
 // them, for tests of what a failure leaves behind. Fallback hides all optional
-// abilities.
+// abilities. Remote makes a local driver look like an object store.
 package drivertest

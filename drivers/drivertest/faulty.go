@@ -214,6 +214,15 @@ func (f *Faulty) WalkInfo(ctx context.Context, from, startAfter string) iter.Seq
 	return f.seq(drivers.WalkInfo(ctx, f.inner, from, startAfter))
 }
 
+// WalkPage implements drivers.PageWalker.
+func (f *Faulty) WalkPage(ctx context.Context, from, startAfter string) (files []drivers.FileInfo, next string, err error) {
+	err = f.reading(func() (err error) {
+		files, next, err = drivers.WalkPage(ctx, f.inner, from, startAfter)
+		return err
+	})
+	return files, next, err
+}
+
 func (f *Faulty) seq(infos iter.Seq2[drivers.FileInfo, error]) iter.Seq2[drivers.FileInfo, error] {
 	return func(yield func(drivers.FileInfo, error) bool) {
 		before, after := f.next(false)
@@ -324,3 +333,6 @@ func (w *faultyWriter) Cancel(ctx context.Context) error {
 func (w *faultyWriter) Commit(ctx context.Context) error {
 	return w.faulty.writing(func() error { return w.inner.Commit(ctx) })
 }
+
+// IsRemote answers drivers.IsRemote.
+func (f *Faulty) IsRemote() bool { return drivers.IsRemote(f.inner) }

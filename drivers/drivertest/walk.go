@@ -10,14 +10,15 @@ import (
 	"registryfs/drivers"
 )
 
-// walkFiles is a tree in which the order of bytes is not that of a walk, and
-// walkOrder is that.
+// walkFiles is a tree in which the order of bytes is not that of a walk:
+// walkOrder is that of a walk and flatOrder that of the bytes.
 var (
 	walkFiles = []string{"/w/a/b/c", "/w/a/b-c/d", "/w/a/b.c", "/w/a-b", "/w/a.b/x", "/w/B", "/w/b", "/other/file"}
 	walkOrder = []string{
 		"/w/B", "/w/a", "/w/a/b", "/w/a/b/c", "/w/a/b-c", "/w/a/b-c/d", "/w/a/b.c",
 		"/w/a-b", "/w/a.b", "/w/a.b/x", "/w/b",
 	}
+	flatOrder = []string{"/w/B", "/w/a-b", "/w/a.b/x", "/w/a/b-c/d", "/w/a/b.c", "/w/a/b/c", "/w/b"}
 )
 
 func walked(t *testing.T, d drivers.StorageDriver, from string, result func(path string) error, options ...func(*drivers.WalkOptions)) ([]string, error) {
@@ -121,9 +122,11 @@ func testWalkHint(t *testing.T, d drivers.StorageDriver) {
 		for _, path := range walkOrder {
 			if drivers.ComparePaths(path, hint) > 0 {
 				want = append(want, path)
-				if slices.Contains(walkFiles, path) {
-					wantFiles = append(wantFiles, path)
-				}
+			}
+		}
+		for _, path := range flatOrder {
+			if path > hint {
+				wantFiles = append(wantFiles, path)
 			}
 		}
 		met, err := walked(t, d, "/w", goOn, drivers.WithStartAfterHint(hint))
@@ -148,6 +151,9 @@ func testWalkMissing(t *testing.T, d drivers.StorageDriver) {
 				t.Errorf("WalkInfo(%q) gives %q", from, info.Path())
 			}
 		}
+		if files, next, err := drivers.WalkPage(t.Context(), d, from, ""); len(files) != 0 || next != "" || err != nil {
+			t.Errorf("WalkPage(%q) = %d files, %q, %v, want nothing", from, len(files), next, err)
+		}
 	}
 	// A directory that goes away under the walk is no error.
 	putAll(t, d, "/w/a/file", "/w/b/file", "/w/c")
@@ -163,7 +169,7 @@ func testWalkMissing(t *testing.T, d drivers.StorageDriver) {
 
 func testWalkInfo(t *testing.T, d drivers.StorageDriver) {
 	putAll(t, d, walkFiles...)
-	wantWalkInfo(t, d, "/w", "", []string{"/w/B", "/w/a/b/c", "/w/a/b-c/d", "/w/a/b.c", "/w/a-b", "/w/a.b/x", "/w/b"})
+	wantWalkInfo(t, d, "/w", "", flatOrder)
 	wantWalkInfo(t, d, "/w/a.b", "", []string{"/w/a.b/x"})
 	met := 0
 	for info, err := range drivers.WalkInfo(t.Context(), d, "/w", "") {
@@ -178,8 +184,26 @@ func testWalkInfo(t *testing.T, d drivers.StorageDriver) {
 	}
 }
 
+// wantWalkInfo lists flat, in one go and page by page.
 func wantWalkInfo(t *testing.T, d drivers.StorageDriver, from, startAfter string, want []string) {
 	t.Helper()
+	var paged []string
+	for next, pages := startAfter, 0; ; pages++ {
+		files, after, err := drivers.WalkPage(t.Context(), d, from, next)
+		if err != nil || pages > 100 {
+			t.Fatalf("WalkPage(%q, %q) = %v, page %d", from, next, err, pages)
+		}
+		for _, info := range files {
+			paged = append(paged, info.Path())
+		}
+		if after == "" {
+			break
+		}
+		next = after
+	}
+	if !slices.Equal(paged, want) {
+		t.Errorf("WalkPage(%q, %q) gives %q, want %q", from, startAfter, paged, want)
+	}
 	var got []string
 	for info, err := range drivers.WalkInfo(t.Context(), d, from, startAfter) {
 		if err != nil {
