@@ -1,0 +1,162 @@
+package s3
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
+	"github.com/aws/aws-sdk-go-v2/config"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/credentials/stscreds"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/sts"
+	"github.com/aws/smithy-go/logging"
+)
+
+// ioBuffer is how much of a connection is read or written at once. A gigabyte
+// in steps of the transport's 4 KiB is many system calls.
+const ioBuffer = 64 << 10
+
+// defaultRegion signs requests to stores that have no regions.
+const defaultRegion = "us-east-1"
+
+// newClient makes the client of the SDK. It asks no server anything.
+func newClient(ctx context.Context, p Parameters) (*s3.Client, error) {
+	transport := newTransport(p)
+	options := []func(*config.LoadOptions) error{
+		config.WithHTTPClient(transport),
+		config.WithLogger(newLogger(p)),
+		config.WithClientLogMode(p.LogMode),
+		config.WithDefaultsMode(aws.DefaultsModeStandard),
+	}
+	if p.Profile != "" {
+		options = append(options, config.WithSharedConfigProfile(p.Profile))
+	}
+	if p.Region != "" {
+		options = append(options, config.WithRegion(p.Region))
+	}
+	switch {
+	case p.Anonymous:
+		options = append(options, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
+	case p.AccessKey != "":
+		static := credentials.NewStaticCredentialsProvider(p.AccessKey, p.SecretKey, p.SessionToken)
+		options = append(options, config.WithCredentialsProvider(static))
+	}
+	cfg, err := config.LoadDefaultConfig(ctx, options...)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration of AWS: %w", err)
+	}
+	endpoint := endpointURL(p)
+	if cfg.Region == "" {
+		if endpoint == "" && cfg.BaseEndpoint == nil {
+			return nil, fmt.Errorf("no region for bucket %s: set the parameter region, or regionendpoint to the URL of your store", p.Bucket)
+		}
+		cfg.Region = defaultRegion
+	}
+	if p.RoleARN != "" {
+		cfg.Credentials = aws.NewCredentialsCache(assumeRole(cfg, p))
+	}
+	if !p.Anonymous {
+		cfg.Credentials = namedCredentials{cfg.Credentials}
+	}
+	return s3.NewFromConfig(cfg, func(o *s3.Options) {
+		o.HTTPClient = &watchedClient{client: cfg.HTTPClient, limit: p.Timeout / maxStalls, userAgent: p.UserAgent}
+		o.Retryer = newRetryer(p.Retries)
+		o.APIOptions = append(o.APIOptions, countAttempts)
+		o.UsePathStyle = p.ForcePathStyle
+		o.UseAccelerate = p.Accelerate
+		o.EndpointOptions.DisableHTTPS = p.Insecure
+		if p.UseDualStack {
+			o.EndpointOptions.UseDualStackEndpoint = aws.DualStackEndpointStateEnabled
+		}
+		if p.UseFIPS {
+			o.EndpointOptions.UseFIPSEndpoint = aws.FIPSEndpointStateEnabled
+		}
+		if endpoint != "" {
+			o.BaseEndpoint = aws.String(endpoint)
+		}
+		o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenRequired
+		o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenRequired
+		if p.AllChecksums {
+			o.RequestChecksumCalculation = aws.RequestChecksumCalculationWhenSupported
+			o.ResponseChecksumValidation = aws.ResponseChecksumValidationWhenSupported
+		}
+		o.DisableLogOutputChecksumValidationSkipped = true
+		o.ContinueHeaderThresholdBytes = -1 // a round trip for each part; few uploads are refused
+	}), nil
+}
+
+// newLogger says nothing unless asked to: the SDK warns of every answer that was
+// cut short.
+func newLogger(p Parameters) logging.Logger {
+	if p.LogMode == 0 {
+		return logging.Nop{}
+	}
+	return logging.NewStandardLogger(os.Stderr)
+}
+
+// endpointURL is the store's address, "" for AWS itself.
+func endpointURL(p Parameters) string {
+	if p.RegionEndpoint == "" || strings.Contains(p.RegionEndpoint, "://") {
+		return p.RegionEndpoint
+	}
+	if p.Insecure {
+		return "http://" + p.RegionEndpoint
+	}
+	return "https://" + p.RegionEndpoint
+}
+
+// isTLS reports whether requests go over TLS.
+func isTLS(client *s3.Client) bool {
+	o := client.Options()
+	if o.BaseEndpoint != nil {
+		return strings.HasPrefix(*o.BaseEndpoint, "https://")
+	}
+	return !o.EndpointOptions.DisableHTTPS
+}
+
+// unsignedPayload leaves the hash of the content out of a signature, which is
+// half of what the upload of a part costs this machine. TLS guards the content
+// as well; without it nothing else would.
+func unsignedPayload(o *s3.Options) {
+	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
+}
+
+func assumeRole(cfg aws.Config, p Parameters) aws.CredentialsProvider {
+	return stscreds.NewAssumeRoleProvider(sts.NewFromConfig(cfg), p.RoleARN, func(o *stscreds.AssumeRoleOptions) {
+		o.RoleSessionName = "registryfs"
+		if p.RoleSession != "" {
+			o.RoleSessionName = p.RoleSession
+		}
+		if p.ExternalID != "" {
+			o.ExternalID = aws.String(p.ExternalID)
+		}
+	})
+}
+
+// newTransport keeps a connection for everyone who may make requests at once.
+// HTTP/2 would put them all into one.
+func newTransport(p Parameters) *awshttp.BuildableClient {
+	return awshttp.NewBuildableClient().WithTransportOptions(func(t *http.Transport) {
+		t.MaxIdleConns = 0
+		t.MaxIdleConnsPerHost = int(min(p.MaxThreads, 1<<16))
+		t.MaxConnsPerHost = 0
+		t.IdleConnTimeout = 90 * time.Second
+		t.ReadBufferSize = ioBuffer
+		t.WriteBufferSize = ioBuffer
+		t.DisableCompression = true
+		t.ForceAttemptHTTP2 = false
+		t.TLSNextProto = map[string]func(string, *tls.Conn) http.RoundTripper{}
+		if t.TLSClientConfig == nil {
+			t.TLSClientConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		}
+		t.TLSClientConfig.InsecureSkipVerify = p.SkipVerify
+	})
+}
