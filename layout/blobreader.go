@@ -9,59 +9,128 @@ import (
 	"os"
 
 	"registryfs/drivers"
+	"registryfs/layout/readahead"
 )
-
-// maxSkip is how far ahead of its stream a BlobReader follows a read instead of
-// asking for a range: the kernel's read-ahead comes in parallel and out of
-// order. What is skipped is kept until the late request asks for it.
-const maxSkip = 2 << 20
 
 // BlobReader reads one stored file. Its methods may be called in parallel, but
 // nothing after Close.
 type BlobReader struct {
-	driver drivers.StorageDriver
 	path   string
 	size   int64
-	file   *os.File // nil unless local
-
-	// turn is held while the following are used, reads of the stream included,
-	// since that has one position only. As a channel it lets a reader give up.
-	turn chan struct{}
-
-	stream  io.ReadCloser // nil before the first read and after a failure
-	abort   context.CancelFunc
-	pos     int64  // of the stream
-	skipped []byte // bytes up to pos, for requests that come late
-	missed  int64  // where the last read besides the stream ended
+	file   *os.File   // nil unless local, or whole in the cache
+	remote remoteFile // nil if local
 }
+
+// View is what a read has found: in the reader's buffer, or in memory that is
+// not to be changed, and that Release gives back.
+type View = readahead.View
+
+// remoteFile reads what the driver has no local file for.
+type remoteFile interface {
+	// View is as BlobReader.View.
+	View(ctx context.Context, p []byte, off int64) (View, error)
+	Close() error
+}
+
+// maxContent is how large a file that is no blob may be to be read whole, by one
+// request and as it is at one moment.
+const maxContent = 1 << 20
 
 // openFile opens the file at path for reading, locally if the driver can.
 func (r *Registry) openFile(ctx context.Context, path string) (*BlobReader, error) {
-	b := &BlobReader{driver: r.driver, path: path, turn: make(chan struct{}, 1), missed: -1}
-	f, err := drivers.OpenFile(ctx, r.driver, path)
-	switch {
-	case err == nil:
-		info, err := f.Stat()
-		if err == nil && info.IsDir() {
-			err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
-		}
-		if err != nil {
-			return nil, errors.Join(err, f.Close())
-		}
-		b.file, b.size = f, info.Size()
-		return b, nil
-	case !errors.Is(err, errors.ErrUnsupported):
-		return nil, err
+	b, err := r.openLocal(ctx, path)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return b, err
 	}
-	info, err := r.driver.Stat(ctx, path)
+	if blob := r.cached(ctx, path, -1); blob != nil {
+		return r.openCached(path, blob), nil
+	}
+	info, err := r.statFile(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	if info.IsDir() {
+	return r.openRemote(ctx, path, info.Size()), nil
+}
+
+// openSized is openFile for a file whose size is known. A remote one is asked
+// for nothing yet: that it is not there is then an error of the first read.
+func (r *Registry) openSized(ctx context.Context, path string, size int64) (*BlobReader, error) {
+	b, err := r.openLocal(ctx, path)
+	if !errors.Is(err, errors.ErrUnsupported) {
+		return b, err
+	}
+	return r.openRemote(ctx, path, size), nil
+}
+
+// openInfo is openSized with the description of what was opened.
+func (r *Registry) openInfo(ctx context.Context, path string, size int64) (*BlobReader, drivers.FileInfo, error) {
+	b, err := r.openLocal(ctx, path)
+	switch {
+	case err == nil:
+		info, err := r.statFile(ctx, path)
+		if err != nil {
+			return nil, nil, errors.Join(err, b.Close())
+		}
+		return b, info, nil
+	case !errors.Is(err, errors.ErrUnsupported):
+		return nil, nil, err
+	}
+	if size > maxContent || blobFromPath(path) != "" {
+		info, err := r.statFile(ctx, path)
+		if err != nil {
+			return nil, nil, err
+		}
+		return r.openRemote(ctx, path, info.Size()), info, nil
+	}
+	content, info, err := drivers.GetContentInfo(ctx, r.driver, path)
+	if err != nil {
+		return nil, nil, err
+	}
+	return &BlobReader{path: path, size: info.Size(), remote: newContent(content)}, info, nil
+}
+
+func (r *Registry) openLocal(ctx context.Context, path string) (*BlobReader, error) {
+	f, err := drivers.OpenFile(ctx, r.driver, path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && info.IsDir() {
+		err = &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return &BlobReader{path: path, file: f, size: info.Size()}, nil
+}
+
+// statFile describes a file; a directory is not there.
+func (r *Registry) statFile(ctx context.Context, path string) (drivers.FileInfo, error) {
+	info, err := r.driver.Stat(ctx, path)
+	if err == nil && info.IsDir() {
 		return nil, &fs.PathError{Op: "open", Path: path, Err: fs.ErrNotExist}
 	}
-	b.size = info.Size()
-	return b, nil
+	return info, err
+}
+
+// openRemote opens a file of known size without a request. What is no blob may
+// change: a small one is read whole, in one state.
+func (r *Registry) openRemote(ctx context.Context, path string, size int64) *BlobReader {
+	if blob := r.cached(ctx, path, size); blob != nil {
+		return r.openCached(path, blob)
+	}
+	b := &BlobReader{path: path, size: size}
+	if manifest, ok := r.justRead(path, size); ok && ctx.Value(pastCaches{}) == nil {
+		b.remote = newContent(manifest)
+		return b
+	}
+	if blobFromPath(path) == "" && size <= maxContent {
+		b.remote = &content{driver: r.driver, path: path, turn: make(chan struct{}, 1)}
+		return b
+	}
+	r.sequences.opened(path)
+	b.remote = r.pool.Open(path, size)
+	return b
 }
 
 // Size is the size of the file when it was opened.
@@ -72,155 +141,89 @@ func (b *BlobReader) File() *os.File { return b.file }
 
 // Close ends all reading.
 func (b *BlobReader) Close() error {
-	if b.file != nil {
+	if b.remote == nil {
 		return b.file.Close()
 	}
-	b.turn <- struct{}{}
-	defer func() { <-b.turn }()
-	b.drop()
-	return nil
+	return b.remote.Close()
 }
 
-// ReadAt reads as io.ReaderAt does. A remote file is read as one stream as long
-// as the reads come about in order; others are single requests, and two of them
-// in order move the stream there.
+// ReadAt reads as io.ReaderAt does.
 func (b *BlobReader) ReadAt(ctx context.Context, p []byte, off int64) (int, error) {
 	if b.file != nil {
 		return b.file.ReadAt(p, off)
 	}
-	if off < 0 {
-		return 0, fmt.Errorf("read %s at %d: %w", b.path, off, fs.ErrInvalid)
-	}
-	if off >= b.size {
-		return 0, io.EOF
-	}
-	var atEnd error
-	if rest := b.size - off; int64(len(p)) > rest {
-		p, atEnd = p[:rest], io.EOF
-	}
-	n, err := b.read(ctx, p, off)
-	if err == nil {
-		err = atEnd
-	}
+	v, err := b.View(ctx, p, off)
+	n := v.CopyTo(p)
+	v.Release()
 	return n, err
 }
 
-// read fills p, which ends at the file's end or before it.
-func (b *BlobReader) read(ctx context.Context, p []byte, off int64) (int, error) {
+// View is ReadAt without a copy where that can be done: the bytes are in p or in
+// memory of the reader, until Release.
+func (b *BlobReader) View(ctx context.Context, p []byte, off int64) (View, error) {
+	if b.file != nil {
+		n, err := b.file.ReadAt(p, off)
+		return View{Bytes: [][]byte{p[:n]}}, err
+	}
+	v, err := b.remote.View(ctx, p, off)
+	if errors.Is(err, readahead.ErrShort) {
+		err = fmt.Errorf("%w: %w", ErrCorrupt, err)
+	}
+	return v, err
+}
+
+// content is a small file, read whole when it is first asked for.
+type content struct {
+	driver drivers.StorageDriver
+	path   string
+
+	// turn is held while the following are used. As a channel it lets a reader
+	// give up.
+	turn  chan struct{}
+	have  bool
+	bytes []byte
+}
+
+// newContent is a content that is there.
+func newContent(bytes []byte) *content {
+	return &content{turn: make(chan struct{}, 1), have: true, bytes: bytes}
+}
+
+func (c *content) get(ctx context.Context) ([]byte, error) {
 	select {
-	case b.turn <- struct{}{}:
+	case c.turn <- struct{}{}:
 	case <-ctx.Done():
-		return 0, ctx.Err()
+		return nil, ctx.Err()
 	}
-	if b.readSkipped(p, off) {
-		<-b.turn
-		return len(p), nil
-	}
-	follows := off >= b.pos && off-b.pos <= maxSkip || off == b.missed
-	if !follows {
-		b.missed = off + int64(len(p))
-		<-b.turn
-		return b.readRange(ctx, p, off)
-	}
-	defer func() { <-b.turn }()
-	if off-b.pos > maxSkip || off < b.pos {
-		b.drop()
-		b.pos = off
-	}
-	return b.readStream(ctx, p, off)
-}
-
-// readSkipped serves a late read from what was skipped.
-func (b *BlobReader) readSkipped(p []byte, off int64) bool {
-	start := b.pos - int64(len(b.skipped))
-	if off < start || off+int64(len(p)) > b.pos {
-		return false
-	}
-	copy(p, b.skipped[off-start:])
-	return true
-}
-
-func (b *BlobReader) readRange(ctx context.Context, p []byte, off int64) (int, error) {
-	body, err := drivers.ReadRange(ctx, b.driver, b.path, off, int64(len(p)))
-	if err != nil {
-		return 0, err
-	}
-	n, err := io.ReadFull(body, p)
-	return n, errors.Join(b.short(err), body.Close())
-}
-
-// readStream goes on with the stream at pos, or a new one, skips to off and
-// fills p. A stream that was open already may have timed out: one more is tried.
-func (b *BlobReader) readStream(ctx context.Context, p []byte, off int64) (int, error) {
-	for {
-		fresh := b.stream == nil
-		n, err := b.tryStream(ctx, p, off)
-		if err == nil {
-			return n, nil
-		}
-		b.drop()
-		if fresh || ctx.Err() != nil {
-			return n, err
-		}
-	}
-}
-
-func (b *BlobReader) tryStream(ctx context.Context, p []byte, off int64) (int, error) {
-	if b.stream == nil {
-		// The stream outlives the request that opens it.
-		streamCtx, abort := context.WithCancel(context.WithoutCancel(ctx))
-		stream, err := b.driver.Reader(streamCtx, b.path, b.pos)
+	defer func() { <-c.turn }()
+	if !c.have {
+		bytes, err := c.driver.GetContent(ctx, c.path)
 		if err != nil {
-			abort()
-			return 0, err
+			return nil, err
 		}
-		b.stream, b.abort = stream, abort
+		c.bytes, c.have = bytes, true
 	}
-	stop := context.AfterFunc(ctx, b.abort)
-	defer stop()
-	if skip := off - b.pos; skip > 0 {
-		skipped := make([]byte, skip)
-		if _, err := io.ReadFull(b.stream, skipped); err != nil {
-			return 0, b.interrupted(ctx, err)
-		}
-		b.skipped, b.pos = skipped, off
+	return c.bytes, nil
+}
+
+// View implements remoteFile.
+func (c *content) View(ctx context.Context, p []byte, off int64) (View, error) {
+	if off < 0 {
+		return View{}, fmt.Errorf("read %s at %d: %w", c.path, off, fs.ErrInvalid)
 	}
-	n, err := io.ReadFull(b.stream, p)
+	bytes, err := c.get(ctx)
 	if err != nil {
-		return n, b.interrupted(ctx, err)
+		return View{}, err
 	}
-	if len(b.skipped) > 0 {
-		b.skipped = append(b.skipped, p...)
-		if len(b.skipped) > 2*maxSkip {
-			b.skipped = nil
-		}
+	if off >= int64(len(bytes)) {
+		return View{}, io.EOF
 	}
-	b.pos += int64(n)
-	return n, nil
+	bytes = bytes[off:]
+	if len(bytes) <= len(p) {
+		return View{Bytes: [][]byte{bytes}}, io.EOF
+	}
+	return View{Bytes: [][]byte{bytes[:len(p)]}}, nil
 }
 
-func (b *BlobReader) interrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return b.short(err)
-}
-
-// short explains the end of a file before its size.
-func (b *BlobReader) short(err error) error {
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return fmt.Errorf("read %s: %w: it ends before its %d bytes", b.path, ErrCorrupt, b.size)
-	}
-	return err
-}
-
-// drop closes the stream. pos stays, for another one to start at.
-func (b *BlobReader) drop() {
-	b.skipped = nil
-	if b.stream == nil {
-		return
-	}
-	b.abort()
-	b.stream.Close() // of a body only read from there is nothing to lose
-	b.stream, b.abort = nil, nil
-}
+// Close implements remoteFile.
+func (c *content) Close() error { return nil }

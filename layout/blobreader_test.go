@@ -5,12 +5,14 @@ import (
 	"context"
 	"errors"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
-	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"registryfs/drivers"
 	"registryfs/drivers/drivertest"
@@ -26,6 +28,9 @@ func randomBytes(n int) []byte {
 	return b
 }
 
+// blobPath is where a blob would be; its digest is not looked at.
+var blobPath = blobDataPath(hexOf("b"))
+
 func open(t *testing.T, d drivers.StorageDriver, path string) *BlobReader {
 	t.Helper()
 	b, err := New(d, Options{}).openFile(t.Context(), path)
@@ -39,8 +44,8 @@ func open(t *testing.T, d drivers.StorageDriver, path string) *BlobReader {
 func TestReadAt(t *testing.T) {
 	content := randomBytes(10 << 20)
 	onBoth(t, func(t *testing.T, d drivers.StorageDriver) {
-		put(t, d, "/blob", string(content))
-		b := open(t, d, "/blob")
+		put(t, d, blobPath, string(content))
+		b := open(t, d, blobPath)
 		if b.Size() != int64(len(content)) {
 			t.Errorf("Size = %d", b.Size())
 		}
@@ -79,8 +84,8 @@ func TestReadAt(t *testing.T) {
 func TestReadAtParallel(t *testing.T) {
 	content := randomBytes(8 << 20)
 	onBoth(t, func(t *testing.T, d drivers.StorageDriver) {
-		put(t, d, "/blob", string(content))
-		b := open(t, d, "/blob")
+		put(t, d, blobPath, string(content))
+		b := open(t, d, blobPath)
 		const chunk = 64 << 10
 		var next atomic.Int64
 		var wg sync.WaitGroup
@@ -103,124 +108,85 @@ func TestReadAtParallel(t *testing.T) {
 	})
 }
 
-// A file read in about its order is one request.
-func TestReadAtRequests(t *testing.T) {
-	content := string(randomBytes(8 << 20))
-	const m = 1 << 20
+// What is known of a file is not asked for.
+func TestOpenRequests(t *testing.T) {
+	blob, link, other := randomBytes(100_000), "sha256:"+hexOf("a").Encoded(), "2024-05-06T07:08:09Z"
+	d := digest.FromBytes(blob)
+	linkPath, otherPath := RawPath(repositoriesPath+"/app/_layers/sha256/"+d.Encoded()+"/link"), RawPath(repositoriesPath+"/app/_uploads/1/startedat")
+	newStore := func(t *testing.T) (*Registry, *drivertest.Counting) {
+		counting := drivertest.NewCounting(drivertest.Remote(inmemory.New()))
+		put(t, counting, blobDataPath(d), string(blob))
+		put(t, counting, string(linkPath), link)
+		put(t, counting, string(otherPath), other)
+		counting.Reset()
+		return New(counting, Options{}), counting
+	}
+	size := int64(len(blob))
 	tests := []struct {
 		name string
-		offs []int64
-		want int
+		open func(ctx context.Context, r *Registry) (*BlobReader, error)
+		want map[string]int
 	}{
-		{"in order", []int64{0, m, 2 * m, 3 * m, 4 * m}, 1},
-		{"pairs swapped", []int64{m, 0, 3 * m, 2 * m, 5 * m, 4 * m}, 1},
-		{"one skipped", []int64{0, 2 * m, 3 * m}, 1},
-		{"three turned round", []int64{2 * m, m, 0, 3 * m}, 1},
-		{"from the middle", []int64{5 * m, 6 * m, 7 * m}, 2},
-		{"back to the beginning", []int64{0, m, 5 * m, 0, m, 2 * m, 3 * m}, 4},
-		{"only the end", []int64{7 * m}, 1},
+		{"blob", func(ctx context.Context, r *Registry) (*BlobReader, error) { return r.Blobs().Open(ctx, d) },
+			map[string]int{"OpenFile": 1, "Stat": 1, "Reader": 1}},
+		{"blob of known size", func(ctx context.Context, r *Registry) (*BlobReader, error) { return r.Blobs().OpenSized(ctx, d, size) },
+			map[string]int{"OpenFile": 1, "Reader": 1}},
+		{"raw blob of known size", func(ctx context.Context, r *Registry) (*BlobReader, error) {
+			return r.Raw().OpenSized(ctx, RawPath(blobDataPath(d)), size)
+		}, map[string]int{"OpenFile": 1, "Reader": 1}},
+		{"raw link", func(ctx context.Context, r *Registry) (*BlobReader, error) {
+			return r.Raw().OpenSized(ctx, linkPath, int64(len(link)))
+		}, map[string]int{"OpenFile": 1, "GetContent": 1}},
+		{"raw file with its time", func(ctx context.Context, r *Registry) (*BlobReader, error) {
+			b, e, err := r.Raw().OpenInfo(ctx, otherPath, int64(len(other)))
+			if err == nil && (e.Size != int64(len(other)) || e.ModTime.IsZero()) {
+				t.Errorf("OpenInfo = %+v", e)
+			}
+			return b, err
+		}, map[string]int{"OpenFile": 1, "GetContent": 1}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			counting := drivertest.NewCounting(inmemory.New())
-			put(t, counting, "/blob", content)
-			b := open(t, counting, "/blob")
-			counting.Reset()
-			p := make([]byte, m)
-			for _, off := range tt.offs {
-				if _, err := b.ReadAt(t.Context(), p, off); err != nil && err != io.EOF || string(p) != content[off:off+m] {
-					t.Errorf("ReadAt(%d): %v", off, err)
-				}
+			r, counting := newStore(t)
+			b, err := tt.open(t.Context(), r)
+			if err != nil {
+				t.Fatal(err)
 			}
-			if got := counting.Count("Reader"); got != tt.want {
-				t.Errorf("%d requests, want %d", got, tt.want)
+			defer b.Close()
+			p := make([]byte, b.Size())
+			if n, err := b.ReadAt(t.Context(), p, 0); int64(n) != b.Size() || err != nil && err != io.EOF {
+				t.Errorf("ReadAt = %d, %v", n, err)
+			}
+			if got := counting.Counts(); !maps.Equal(got, tt.want) {
+				t.Errorf("calls %v, want %v", got, tt.want)
 			}
 		})
 	}
 }
 
-// flaky hands out streams that stall or break.
-type flaky struct {
-	drivers.StorageDriver
-	breakAfter int // bytes, of the first stream; 0 is never
-	stall      bool
-	opened     int
-}
-
-func (f *flaky) Reader(ctx context.Context, path string, offset int64) (io.ReadCloser, error) {
-	f.opened++
-	r, err := f.StorageDriver.Reader(ctx, path, offset)
-	if err != nil {
-		return nil, err
-	}
-	if f.stall {
-		return stalled{ctx}, r.Close()
-	}
-	if f.opened == 1 && f.breakAfter > 0 {
-		return &broken{r, f.breakAfter}, nil
-	}
-	return r, nil
-}
-
-type broken struct {
-	io.ReadCloser
-	left int
-}
-
-func (b *broken) Read(p []byte) (int, error) {
-	if b.left == 0 {
-		return 0, errors.New("connection reset")
-	}
-	n, err := b.ReadCloser.Read(p[:min(len(p), b.left)])
-	b.left -= n
-	return n, err
-}
-
-type stalled struct{ ctx context.Context }
-
-func (s stalled) Read([]byte) (int, error) {
-	<-s.ctx.Done()
-	return 0, s.ctx.Err()
-}
-func (s stalled) Close() error { return nil }
-
-func TestReadAtReopens(t *testing.T) {
-	d := &flaky{StorageDriver: inmemory.New(), breakAfter: 150}
-	put(t, d, "/blob", strings.Repeat("0123456789", 100))
-	b := open(t, d, "/blob")
-	p := make([]byte, 100)
-	for off := int64(0); off < 1000; off += 100 {
-		if _, err := b.ReadAt(t.Context(), p, off); err != nil && err != io.EOF || string(p) != strings.Repeat("0123456789", 10) {
-			t.Errorf("ReadAt(%d) = %q, %v", off, p, err)
+// A file that has gone since its size was seen is absent at the first read.
+func TestOpenSizedGone(t *testing.T) {
+	r := New(drivertest.Remote(inmemory.New()), Options{})
+	d := hexOf("a")
+	for _, path := range []RawPath{RawPath(blobDataPath(d)), "/some/file"} {
+		b, err := r.Raw().OpenSized(t.Context(), path, 10)
+		if err != nil {
+			t.Fatal(err)
 		}
-	}
-	if d.opened != 2 {
-		t.Errorf("opened %d times, want 2", d.opened)
-	}
-}
-
-func TestReadAtInterrupted(t *testing.T) {
-	d := &flaky{StorageDriver: inmemory.New(), stall: true}
-	put(t, d, "/blob", "0123456789")
-	b := open(t, d, "/blob")
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	if _, err := b.ReadAt(ctx, make([]byte, 5), 0); !errors.Is(err, context.DeadlineExceeded) {
-		t.Errorf("ReadAt: %v, want context.DeadlineExceeded", err)
-	}
-	d.stall = false
-	p := make([]byte, 5)
-	if _, err := b.ReadAt(t.Context(), p, 0); err != nil || string(p) != "01234" {
-		t.Errorf("ReadAt after that = %q, %v", p, err)
+		if _, err := b.ReadAt(t.Context(), make([]byte, 10), 0); !isAbsent(err) {
+			t.Errorf("ReadAt of %s: %v, want fs.ErrNotExist", path, err)
+		}
+		b.Close()
 	}
 }
 
 func TestReadAtShrunk(t *testing.T) {
 	d := inmemory.New()
-	put(t, d, "/blob", strings.Repeat("x", 100))
-	b := open(t, d, "/blob")
-	put(t, d, "/blob", "xx")
+	path := blobDataPath(hexOf("a"))
+	put(t, d, path, strings.Repeat("x", 100))
+	b := open(t, d, path)
+	put(t, d, path, "xx")
 	if _, err := b.ReadAt(t.Context(), make([]byte, 50), 0); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("ReadAt of a file that has shrunk: %v, want ErrCorrupt", err)
+		t.Errorf("ReadAt of a blob that has shrunk: %v, want ErrCorrupt", err)
 	}
 }

@@ -3,6 +3,7 @@ package layout
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"iter"
 	"strings"
 	"time"
@@ -51,6 +52,21 @@ func (s BlobStore) Shards(ctx context.Context, alg string) iter.Seq2[Entry, erro
 	}
 }
 
+// Shard describes one of them. It is fs.ErrNotExist if there is none.
+func (s BlobStore) Shard(ctx context.Context, alg, name string) (Entry, error) {
+	if !isShard(name) {
+		return Entry{}, fmt.Errorf("shard %q of %s: %w", name, alg, fs.ErrNotExist)
+	}
+	info, err := s.r.driver.Stat(ctx, blobShardPath(alg, name))
+	if err != nil {
+		return Entry{}, fmt.Errorf("stat shard of %s: %w", alg, err)
+	}
+	if !info.IsDir() {
+		return Entry{}, fmt.Errorf("shard %q of %s: %w", name, alg, fs.ErrNotExist)
+	}
+	return entryOf(info), nil
+}
+
 // All yields the blobs of one shard, in order. It is one streaming walk, so
 // sizes and times cost no request each.
 func (s BlobStore) All(ctx context.Context, alg, shard string) iter.Seq2[Descriptor, error] {
@@ -89,10 +105,22 @@ func (s BlobStore) Stat(ctx context.Context, d digest.Digest) (Descriptor, error
 // Open opens a blob for reading. The error is BlobUnknownError if there is
 // none. The bytes are the stored ones, not verified.
 func (s BlobStore) Open(ctx context.Context, d digest.Digest) (*BlobReader, error) {
+	return s.open(ctx, d, s.r.openFile)
+}
+
+// OpenSized is Open for a blob of known size: in a remote store that is no
+// request, and that there is none, fs.ErrNotExist, may come of the first read.
+func (s BlobStore) OpenSized(ctx context.Context, d digest.Digest, size int64) (*BlobReader, error) {
+	return s.open(ctx, d, func(ctx context.Context, path string) (*BlobReader, error) {
+		return s.r.openSized(ctx, path, size)
+	})
+}
+
+func (s BlobStore) open(ctx context.Context, d digest.Digest, openFile func(context.Context, string) (*BlobReader, error)) (*BlobReader, error) {
 	if err := validate(d); err != nil {
 		return nil, BlobUnknownError{Digest: d}
 	}
-	b, err := s.r.openFile(ctx, blobDataPath(d))
+	b, err := openFile(ctx, blobDataPath(d))
 	if isAbsent(err) {
 		s.r.cache.forget(d)
 		return nil, BlobUnknownError{Digest: d}
@@ -167,6 +195,10 @@ func (r *Registry) readBlob(ctx context.Context, d digest.Digest) ([]byte, error
 	if content, ok := r.cache.content.get(d); ok && int64(len(content)) == s.size {
 		return content, nil
 	}
+	if content := r.cachedContent(ctx, d, s.size); d.Algorithm().FromBytes(content) == d {
+		r.cache.content.put(d, content, len(content)+entryCost)
+		return content, nil
+	}
 	content, err := r.driver.GetContent(ctx, blobDataPath(d))
 	if isAbsent(err) {
 		r.cache.forget(d)
@@ -179,6 +211,7 @@ func (r *Registry) readBlob(ctx context.Context, d digest.Digest) ([]byte, error
 		r.cache.forget(d)
 		return nil, fmt.Errorf("blob %s: %w: its %d bytes have digest %s", d, ErrCorrupt, len(content), got)
 	}
+	r.keepContent(ctx, d, content)
 	r.cache.content.put(d, content, len(content)+entryCost)
 	return content, nil
 }

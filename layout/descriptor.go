@@ -10,6 +10,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"registryfs/drivers"
+	"registryfs/layout/ahead"
 )
 
 // Descriptor tells what a name leads to.
@@ -51,7 +52,7 @@ func (r *Registry) algorithms(ctx context.Context, dir string) ([]digest.Algorit
 // that is missing is empty.
 func (r *Registry) hexNames(ctx context.Context, dir string, alg digest.Algorithm) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		for info, err := range drivers.ListInfo(ctx, r.driver, dir) {
+		for info, err := range drivers.ListInfo(ahead.Whole(ctx), r.driver, dir) {
 			if isAbsent(err) {
 				return
 			}

@@ -51,4 +51,13 @@
 // Only what a digest decides: small manifests, what they say and name, 16 MiB
 // in all. That a blob exists is believed for two seconds, so that a listing of
 // tags asks once for each manifest. Tags and links are read every time.
+//
+// Of a remote store what a walk lists ahead answers the walk, and tags and links
+// under Reading too if it is younger than the TTL: see package ahead. Without
+// Reading or Listing, as in all that prepares a change, the store is asked. The
+// sizes of manifests are remembered by digest, in StateDir as well.
+//
+// Blobs of a remote store are also kept on disk, by package blobcache: what is
+// there of a blob, or all, is not fetched again. Whether the blob exists is still
+// asked of the store, but not by opening it. PastCaches reads the store's bytes.
 package layout

@@ -55,11 +55,16 @@ func (r *Registry) holds(ctx context.Context, path string, d digest.Digest) (boo
 
 // follow describes what the link leads to.
 func (r *Registry) follow(ctx context.Context, l link) (Descriptor, error) {
+	return r.lead(ctx, l, r.statBlob)
+}
+
+// lead is follow with another way to look at the blob.
+func (r *Registry) lead(ctx context.Context, l link, stat func(context.Context, digest.Digest) (blobStat, error)) (Descriptor, error) {
 	desc := Descriptor{Digest: l.digest, ModTime: l.modTime, Problem: l.problem}
 	if l.problem != nil {
 		return desc, nil
 	}
-	b, err := r.statBlob(ctx, l.digest)
+	b, err := stat(ctx, l.digest)
 	if isAbsent(err) {
 		desc.Problem = withRemedy(fmt.Errorf("%w: its blob %s is not in the store", ErrCorrupt, l.digest),
 			"put the blob back, or remove the name that leads there")
@@ -68,7 +73,10 @@ func (r *Registry) follow(ctx context.Context, l link) (Descriptor, error) {
 	if err != nil {
 		return Descriptor{}, err
 	}
-	desc.Size, desc.ModTime = b.size, b.modTime
+	desc.Size = b.size
+	if !b.modTime.IsZero() {
+		desc.ModTime = b.modTime
+	}
 	return desc, nil
 }
 

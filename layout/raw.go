@@ -106,6 +106,32 @@ func (t RawTree) Open(ctx context.Context, p RawPath) (*BlobReader, error) {
 	return b, nil
 }
 
+// OpenSized is Open for a file of known size: in a remote store that is no
+// request, and fs.ErrNotExist may come of the first read instead.
+func (t RawTree) OpenSized(ctx context.Context, p RawPath, size int64) (*BlobReader, error) {
+	if err := t.Check(p); err != nil {
+		return nil, err
+	}
+	b, err := t.r.openSized(ctx, string(p), size)
+	if err != nil {
+		return nil, fmt.Errorf("open %s: %w", p, err)
+	}
+	return b, nil
+}
+
+// OpenInfo is OpenSized with the description of what was opened. In a remote
+// store that is one request, and a small file is read by it.
+func (t RawTree) OpenInfo(ctx context.Context, p RawPath, size int64) (*BlobReader, RawEntry, error) {
+	if err := t.Check(p); err != nil {
+		return nil, RawEntry{}, err
+	}
+	b, info, err := t.r.openInfo(ctx, string(p), size)
+	if err != nil {
+		return nil, RawEntry{}, fmt.Errorf("open %s: %w", p, err)
+	}
+	return b, rawEntryOf(info), nil
+}
+
 // Want is the digest that the content of p must have, known before it is
 // written, or "".
 func (t RawTree) Want(p RawPath) digest.Digest {

@@ -13,6 +13,9 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"registryfs/drivers"
+	"registryfs/layout/ahead"
+	"registryfs/layout/blobcache"
+	"registryfs/layout/readahead"
 )
 
 // Options are the rules a Registry keeps. The zero value lets promotion work
@@ -31,18 +34,33 @@ type Options struct {
 	// SpoolMemory is how many bytes all uploads together may hold in memory; 0
 	// is 64 MiB.
 	SpoolMemory int64
+	// Memory is shared with the driver: what is read ahead of a remote store,
+	// and SpoolMemory, are taken from it. nil is 256 MiB of the Registry's own.
+	Memory *drivers.Budget
+	// StateDir keeps the sizes of a remote store's manifests; "" keeps them no
+	// longer than the Registry. It is made when absent.
+	StateDir string
+	// BlobCache keeps what was read of blobs; nil keeps nothing. A local store is
+	// read past it.
+	BlobCache *blobcache.Cache
 }
 
 // Registry is the content of one registry's storage. It is safe for parallel
 // use, and so is everything it hands out.
 type Registry struct {
 	driver drivers.StorageDriver
+	ahead  *ahead.Driver // the driver too, if it is remote; else nil
 	opts   Options
 	log    *slog.Logger
 	cache  *cache
+	sizes  *manifestSizes
 	served *served
 	spool  *spoolBudget
-	tags   keyedLock // one for each tag that is being changed
+	pool   *readahead.Pool
+
+	sequences *sequences // nil where no listing is read ahead
+
+	tags keyedLock // one for each tag that is being changed
 }
 
 // New makes a Registry of what d stores. It reads and writes nothing yet.
@@ -53,14 +71,25 @@ func New(d drivers.StorageDriver, o Options) *Registry {
 	if o.SpoolMemory == 0 {
 		o.SpoolMemory = defaultSpoolMemory
 	}
-	return &Registry{
+	if o.Memory == nil {
+		o.Memory = drivers.NewBudget(defaultMemory)
+	}
+	r := &Registry{
 		driver: d,
 		opts:   o,
 		log:    o.Logger,
 		cache:  newCache(),
+		sizes:  newManifestSizes(o.StateDir),
 		served: newServed(),
-		spool:  &spoolBudget{each: maxSpooled, left: o.SpoolMemory},
+		spool:  &spoolBudget{each: maxSpooled, memory: o.Memory, left: o.SpoolMemory},
 	}
+	r.readAhead()
+	o.BlobCache.Borrow(o.Memory.Size() / 4)
+	r.pool = readahead.NewPool(r.driver, o.Memory)
+	if r.ahead != nil {
+		r.sequences = &sequences{pool: r.pool, after: r.ahead.After, have: o.BlobCache.Has}
+	}
+	return r
 }
 
 // Repository is the repository of that name, whether or not there is one.
@@ -98,6 +127,26 @@ func entryOf(info drivers.FileInfo) Entry {
 // of a repository name, in no order. Only the top may be missing.
 func (r *Registry) Children(ctx context.Context, parent RepositoryName) iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
+		for c, err := range r.Names(ctx, parent) {
+			if !c.Own && !yield(c.Entry, err) {
+				return
+			}
+		}
+	}
+}
+
+// Child is a directory below a repository name.
+type Child struct {
+	Entry
+	// Own says that it is none of a nested name but one by which the parent is
+	// known to be a repository.
+	Own bool
+}
+
+// Names yields what Children does, and the directories that make parent a
+// repository, so that one listing tells both.
+func (r *Registry) Names(ctx context.Context, parent RepositoryName) iter.Seq2[Child, error] {
+	return func(yield func(Child, error) bool) {
 		for info, err := range drivers.ListInfo(ctx, r.driver, repositoryPath(parent)) {
 			if isAbsent(err) && parent == "" {
 				return
@@ -106,13 +155,16 @@ func (r *Registry) Children(ctx context.Context, parent RepositoryName) iter.Seq
 				err = RepositoryUnknownError{parent}
 			}
 			if err != nil {
-				yield(Entry{}, fmt.Errorf("list repositories: %w", err))
+				yield(Child{}, fmt.Errorf("list repositories: %w", err))
 				return
 			}
-			if _, ok := parent.Join(baseName(info.Path())); !ok || !info.IsDir() {
+			name := baseName(info.Path())
+			_, ok := parent.Join(name)
+			own := parent != "" && (name == "_manifests" || name == "_layers" || name == "_uploads")
+			if !ok && !own || !info.IsDir() {
 				continue
 			}
-			if !yield(entryOf(info), nil) {
+			if !yield(Child{entryOf(info), own}, nil) {
 				return
 			}
 		}

@@ -13,23 +13,48 @@ import (
 )
 
 const (
+	defaultMemory      = 256 << 20
 	defaultSpoolMemory = 64 << 20
 	maxSpooled         = 8 << 20 // of one upload in memory; a manifest has at most half
 	copyBuffer         = 1 << 20
 )
 
-// spoolBudget is the memory that all uploads of a registry share.
+// spoolBudget is the memory that all uploads of a registry share: a part of that
+// of the process. They do not wait for it, since they can go elsewhere.
 type spoolBudget struct {
-	each int64 // the most that one of them gets
+	each   int64 // the most that one of them gets
+	memory *drivers.Budget
 
-	mu   sync.Mutex // guards the following
-	left int64
+	mu      sync.Mutex // guards the following
+	left    int64
+	streams int // of uploads whose writer may not write for long
+}
+
+// streamMemory is what the driver's writer of one upload may hold while nothing
+// is written to it. Streams that wait for the memory of each other would wait
+// for ever, so there are no more of them than the memory has room for.
+const streamMemory = 32 << 20
+
+// beginStream counts a stream, until done is called. It fails if there are
+// enough: the upload goes to a temporary file instead.
+func (b *spoolBudget) beginStream() (done func(), ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if int64(b.streams) >= max(1, b.memory.Size()/streamMemory) {
+		return nil, false
+	}
+	b.streams++
+	return sync.OnceFunc(func() {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		b.streams--
+	}), true
 }
 
 func (b *spoolBudget) take(n int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if n > b.left {
+	if n > b.left || !b.memory.TryAcquire(n) {
 		return false
 	}
 	b.left -= n
@@ -40,6 +65,7 @@ func (b *spoolBudget) give(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.left += n
+	b.memory.Release(n)
 }
 
 // place is where the bytes of an upload are. The upload keeps their number and
@@ -198,7 +224,8 @@ func equalRange(ctx context.Context, b *BlobReader, p []byte, off int64) (bool, 
 // of them shows before the commit, and nothing can be had back.
 type stream struct {
 	w      drivers.FileWriter
-	failed error // of the writer, which is of no use from then on
+	done   func() // called when the writer is closed
+	failed error  // of the writer, which is of no use from then on
 }
 
 var _ place = (*stream)(nil)
@@ -253,6 +280,7 @@ func (s *stream) commit(ctx context.Context) error {
 	if err == nil {
 		err = s.w.Close()
 		s.w = nil
+		s.done()
 	}
 	if err != nil {
 		s.failed = err
@@ -268,5 +296,6 @@ func (s *stream) close() error {
 	err := s.w.Cancel(context.Background())
 	err = errors.Join(err, s.w.Close())
 	s.w = nil
+	s.done()
 	return err
 }

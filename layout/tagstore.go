@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"registryfs/drivers"
+	"registryfs/layout/ahead"
 )
 
 // parallel bounds the requests that one call has under way.
@@ -31,7 +32,7 @@ type Tag struct {
 // tag somebody has half removed may be among them: Get tells.
 func (s TagStore) All(ctx context.Context) iter.Seq2[TagName, error] {
 	return func(yield func(TagName, error) bool) {
-		for info, err := range drivers.ListInfo(ctx, s.p.r.driver, tagsPath(s.p.name)) {
+		for info, err := range drivers.ListInfo(ahead.Whole(ctx), s.p.r.driver, tagsPath(s.p.name)) {
 			if isAbsent(err) {
 				return
 			}
@@ -51,17 +52,29 @@ func (s TagStore) All(ctx context.Context) iter.Seq2[TagName, error] {
 }
 
 // Get describes a tag. One without a current link is TagUnknownError; one whose
-// link is damaged or leads nowhere has a Problem.
+// link is damaged or leads nowhere has a Problem. Under Listing and Reading the
+// manifest of a remote store may be one that was there earlier, and the time
+// that of the link.
 func (s TagStore) Get(ctx context.Context, tag TagName) (Tag, error) {
 	l, err := s.current(ctx, tag)
 	if err != nil {
 		return Tag{}, err
 	}
-	desc, err := s.p.r.follow(ctx, l)
+	desc, err := s.p.r.lead(ctx, l, s.p.r.statManifest)
 	if err != nil {
 		return Tag{}, fmt.Errorf("tag %s of %s: %w", tag, s.p.name, err)
 	}
 	return Tag{Name: tag, Descriptor: desc, Tagged: l.modTime}, nil
+}
+
+// Digest is Get without a look at the manifest: it has no Size, and that the
+// link leads nowhere is no Problem.
+func (s TagStore) Digest(ctx context.Context, tag TagName) (Tag, error) {
+	l, err := s.current(ctx, tag)
+	if err != nil {
+		return Tag{}, err
+	}
+	return Tag{Name: tag, Descriptor: Descriptor{Digest: l.digest, Problem: l.problem}, Tagged: l.modTime}, nil
 }
 
 // current reads the tag's current link.

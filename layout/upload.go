@@ -238,7 +238,7 @@ func (u *Upload) nextPlaces(inOrder bool) []func(context.Context) (place, error)
 		if _, ok := u.place.(storedBlob); ok {
 			return nil, nil
 		}
-		b, err := u.r.openFile(ctx, path)
+		b, err := u.r.openFile(PastCaches(ctx), path) // the stored bytes may be damaged
 		if isAbsent(err) {
 			return nil, nil
 		}
@@ -255,12 +255,17 @@ func (u *Upload) nextPlaces(inOrder bool) []func(context.Context) (place, error)
 		if remote {
 			return nil, nil // most likely there is nothing to send
 		}
+		done, ok := u.r.spool.beginStream()
+		if !ok {
+			return nil, nil
+		}
 		// The writer outlives the request that opens it.
 		w, err := u.r.driver.Writer(context.WithoutCancel(ctx), path, false)
 		if err != nil {
+			done()
 			return nil, fmt.Errorf("send upload on: %w", err)
 		}
-		return &stream{w: w}, nil
+		return &stream{w: w, done: done}, nil
 	}
 	return []func(context.Context) (place, error){compare, send, temp}
 }
@@ -356,6 +361,11 @@ func (u *Upload) bytes() ([]byte, error) {
 // put in one batch with the links to it. With d "" nothing is known of the
 // content and it is always written. The turn is held.
 func (u *Upload) store(ctx context.Context, path string, d digest.Digest) (batch []drivers.Content, isNew bool, err error) {
+	defer func() {
+		if isNew && err == nil {
+			u.r.opts.BlobCache.Replaced(blobFromPath(path))
+		}
+	}()
 	if s, ok := u.place.(*stream); ok {
 		return nil, true, u.commit(ctx, s, path)
 	}
@@ -379,7 +389,7 @@ func (u *Upload) commit(ctx context.Context, s *stream, path string) error {
 	if err := s.commit(ctx); err != nil {
 		return err
 	}
-	b, err := u.r.openFile(ctx, path)
+	b, err := u.r.openSized(ctx, path, u.Size())
 	if err != nil {
 		// Stored all the same. Only what would come after needs the bytes.
 		s.failed = err
@@ -390,7 +400,7 @@ func (u *Upload) commit(ctx context.Context, s *stream, path string) error {
 }
 
 // isStored reports whether path has the content. A remote file is taken to have
-// it if the size is the same.
+// it if the size is the same and no reader has found it damaged.
 func (u *Upload) isStored(ctx context.Context, path string) (bool, error) {
 	info, err := u.r.driver.Stat(ctx, path)
 	if isAbsent(err) {
@@ -399,13 +409,13 @@ func (u *Upload) isStored(ctx context.Context, path string) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("look for what is stored: %w", err)
 	}
-	if info.IsDir() || info.Size() != u.Size() {
+	if info.IsDir() || info.Size() != u.Size() || u.r.opts.BlobCache.Bad(blobFromPath(path)) {
 		return false, nil
 	}
 	if s, ok := u.place.(storedBlob); ok && s.blob.path == path {
 		return true, nil // compared already
 	}
-	b, err := u.r.openFile(ctx, path)
+	b, err := u.r.openFile(PastCaches(ctx), path)
 	if isAbsent(err) {
 		return false, nil
 	}
@@ -450,7 +460,7 @@ func (u *Upload) write(ctx context.Context, path string, d digest.Digest) error 
 	if err != nil {
 		return fmt.Errorf("store upload: %w", err)
 	}
-	s := &stream{w: w}
+	s := &stream{w: w, done: func() {}}
 	if err := u.send(ctx, w, d); err != nil {
 		return errors.Join(err, s.close())
 	}

@@ -11,10 +11,12 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
 	"registryfs/drivers"
+	"registryfs/drivers/drivertest"
 	"registryfs/drivers/inmemory"
 )
 
@@ -318,6 +320,91 @@ func TestUploadStreaming(t *testing.T) {
 			t.Errorf("Put = %+v, %v", put, err)
 		}
 	})
+}
+
+// A blob that is new to a remote store is sent once, as it comes, and nothing is
+// asked for but whether it is there.
+func TestUploadRemote(t *testing.T) {
+	content := strings.Repeat("s", 3*smallSpool)
+	dgst := digest.FromString(content)
+	counting := drivertest.NewCounting(drivertest.Remote(inmemory.New()))
+	r := newSmallSpool(t, counting, Options{SpoolDir: "/no/such/directory"})
+	u := r.NewUpload(dgst)
+	defer u.Close()
+	writeChunks(t, u, content[:2*smallSpool], 8<<10)
+	if counting.Count("Writer") != 1 || placeOf(u) != "stream" {
+		t.Errorf("before all is there: %v, in %s", counting.Counts(), placeOf(u))
+	}
+	for off := 2 * smallSpool; off < len(content); off += 8 << 10 {
+		mustWrite(t, u, content[off:off+8<<10], int64(off))
+	}
+	if has(t, counting, blobDataPath(dgst)) {
+		t.Error("visible before it is put")
+	}
+	if _, err := r.Raw().Put(t.Context(), RawPath(blobDataPath(dgst)), u, time.Time{}); err != nil {
+		t.Fatal(err)
+	}
+	if got := counting.Counts(); got["Writer"] != 1 || got["PutContent"] != 0 || got["Reader"] != 0 || got["Move"] != 0 {
+		t.Errorf("calls %v, want one Writer and no copy", got)
+	}
+	if readAll(t, r, dgst) != content {
+		t.Error("other bytes are stored")
+	}
+}
+
+// Bytes of another digest are taken back from a remote store.
+func TestUploadRemoteWrong(t *testing.T) {
+	content := strings.Repeat("s", 3*smallSpool)
+	d := drivertest.Remote(inmemory.New())
+	r := newSmallSpool(t, d, Options{})
+	want := hexOf("a")
+	u := r.NewUpload(want)
+	writeChunks(t, u, content, 8<<10)
+	if _, err := r.Repository("a").Blobs().Put(t.Context(), u, want); !errors.Is(err, ErrDigestMismatch) {
+		t.Errorf("Put: %v, want ErrDigestMismatch", err)
+	}
+	if err := u.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := paths(t, d); len(got) > 0 {
+		t.Errorf("left: %v", got)
+	}
+	w, err := d.Writer(t.Context(), blobDataPath(want), true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	if w.Size() > 0 {
+		t.Errorf("%d bytes are left of the upload", w.Size())
+	}
+}
+
+// Uploads begun at the same time and never ended leave others a way.
+func TestUploadManyStreams(t *testing.T) {
+	d := drivertest.Remote(inmemory.New())
+	r := New(d, testOptions(t, Options{Memory: drivers.NewBudget(2 * streamMemory)}))
+	r.spool.each = smallSpool
+	places := map[string]int{}
+	var uploads []*Upload
+	for i := range 5 {
+		content := strings.Repeat(string(rune('a'+i)), 2*smallSpool)
+		u := r.NewUpload(digest.FromString(content))
+		defer u.Close()
+		writeChunks(t, u, content, 8<<10)
+		places[placeOf(u)]++
+		uploads = append(uploads, u)
+	}
+	if places["stream"] != 2 {
+		t.Errorf("places %v, want 2 streams", places)
+	}
+	for _, u := range uploads {
+		if _, err := r.Repository("a").Blobs().Put(t.Context(), u, ""); err != nil {
+			t.Error(err)
+		}
+	}
+	if r.spool.streams != 0 {
+		t.Errorf("%d streams are counted after all have ended", r.spool.streams)
+	}
 }
 
 func TestUploadClosed(t *testing.T) {

@@ -1,0 +1,39 @@
+package ahead
+
+import "context"
+
+// mark says what an access is part of, and so how old its answer may be.
+type mark uint8
+
+const (
+	exact   mark = iota // asks the store
+	reading             // not older than the TTL
+	listing             // as old as the listing of a live walk
+	whole               // listing, and of all that is below the directory
+)
+
+type markKey struct{}
+
+// Reading marks the accesses of somebody who looks a name up or reads a file.
+func Reading(ctx context.Context) context.Context {
+	return context.WithValue(ctx, markKey{}, reading)
+}
+
+// Listing marks the accesses of somebody who lists directories.
+func Listing(ctx context.Context) context.Context {
+	return context.WithValue(ctx, markKey{}, listing)
+}
+
+// Whole marks a ListInfo that is to be followed by accesses to all that is below
+// the directory. Without a mark before, it is none.
+func Whole(ctx context.Context) context.Context {
+	if markOf(ctx) != listing {
+		return ctx
+	}
+	return context.WithValue(ctx, markKey{}, whole)
+}
+
+func markOf(ctx context.Context) mark {
+	m, _ := ctx.Value(markKey{}).(mark)
+	return m
+}

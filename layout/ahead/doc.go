@@ -1,0 +1,27 @@
+// Package ahead wraps a remote StorageDriver so that walking its tree costs a
+// few flat listings instead of a request for each directory and file.
+//
+// Three directories listed in sequence are taken for a walk. From there on a
+// stream lists flat, a page at a time and a bounded number of pages ahead of the
+// walker, and what it has read answers the walker's listings, its look-ups and,
+// where an ETag proves it, the content of small files. The stream stops when the
+// walker leaves. A walker that jumps gets a new stream where it is: nothing is
+// read to get there. One directory listed alone costs what it always did.
+//
+// # How old an answer may be
+//
+// The context says who asks. Without a mark every call goes to the driver
+// inside: so does all that prepares a change. Under Reading an answer is at most
+// Options.TTL old. Under Listing it is as old as the walk's own listing, as that
+// of any tool is, but no directory is listed twice from pages older than that,
+// so that a second walk sees what is there then.
+//
+// What is written through the Driver is seen at once: a page whose request began
+// before the write had ended is not asked about what was written. What others
+// write is seen by the rules above.
+//
+// # Bounds
+//
+// Options.MaxEntries files are held in all, the least recently used dropped
+// first, and nothing once no walk has asked for some seconds.
+package ahead

@@ -1,0 +1,282 @@
+package ahead
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"registryfs/drivers"
+)
+
+// answer is what the streams know of a path.
+type answer struct {
+	state  state
+	info   drivers.FileInfo // if it is found
+	stream *stream          // that it comes from
+	page   *page            // of a file
+	i      int
+}
+
+type state uint8
+
+const (
+	unknown state = iota
+	stale         // known, but too old for whoever asks
+	absent
+	found
+)
+
+// find looks a path up. A file may be older than the mark allows if its content
+// follows from its path. The lock is held.
+func (d *Driver) find(path string, m mark, now time.Time) (best answer) {
+	low, high := bounds(path)
+	for _, s := range d.streams {
+		if now.Sub(s.hit) > d.live() {
+			continue
+		}
+		a := d.findIn(s, path, low, high, m, now)
+		if a.state > best.state {
+			best = a
+		}
+		if best.state > stale {
+			return best
+		}
+	}
+	if best.state == unknown && d.listedDir(path, now) {
+		best = answer{state: found, info: dirInfo(path)}
+	}
+	return best
+}
+
+func (d *Driver) findIn(s *stream, path, low, high string, m mark, now time.Time) answer {
+	if len(s.pages) > 0 && path < s.front && high > s.start {
+		if a := d.fileIn(s, path, m, now); a.state != unknown {
+			return a
+		}
+		if a := d.dirIn(s, path, low, now); a.state != unknown {
+			return a
+		}
+	}
+	if s.start >= path || high > s.front || d.scattered(path) {
+		// What scattered files are looked up for may be newer than they seem.
+		return answer{}
+	}
+	asked := s.oldest(path, high)
+	if d.changes.in(path, asked) {
+		return answer{}
+	}
+	a := answer{state: absent, stream: s}
+	if !d.young(asked, m, now) {
+		a.state = stale
+	}
+	return a
+}
+
+func (d *Driver) fileIn(s *stream, path string, m mark, now time.Time) answer {
+	n := s.pageOf(path)
+	if n == len(s.pages) {
+		return answer{}
+	}
+	p := s.pages[n]
+	i := p.search(path)
+	if i == p.len() || p.path(i) != path || d.changes.at(path, p.asked) {
+		return answer{}
+	}
+	a := answer{state: found, info: p.info(i), stream: s, page: p, i: i}
+	if !d.young(p.asked, m, now) {
+		a.state = stale
+	}
+	return a
+}
+
+// dirIn finds a directory by any file in it: that is as good at any age that a
+// walk has.
+func (d *Driver) dirIn(s *stream, path, low string, now time.Time) answer {
+	const tries = 8
+	key := low
+	for range tries {
+		n := s.pageOf(key)
+		if n == len(s.pages) {
+			break
+		}
+		p := s.pages[n]
+		file := p.path(p.search(key))
+		if !strings.HasPrefix(file, low) || now.Sub(p.asked) > oldest {
+			break
+		}
+		if !d.changes.at(file, p.asked) {
+			return answer{state: found, info: dirInfo(path), stream: s}
+		}
+		key = file + "\x00"
+	}
+	return answer{}
+}
+
+func (d *Driver) young(asked time.Time, m mark, now time.Time) bool {
+	age := now.Sub(asked)
+	return age <= d.opts.TTL || m >= listing && age <= oldest
+}
+
+// lookUp finds a path, waiting for the stream of scattered files that will tell,
+// and for one page if a stale answer is one in a row.
+func (d *Driver) lookUp(ctx context.Context, path string, m mark) answer {
+	for waited := 0; ; waited++ {
+		d.mu.Lock()
+		now := time.Now()
+		a := d.find(path, m, now)
+		var wait chan struct{}
+		switch {
+		case a.state > stale:
+			d.used(a.stream, path, now)
+		case m >= listing && d.coming(path) != nil:
+			wait = d.coming(path)
+		case a.state == stale && m == reading && waited < 2:
+			d.used(a.stream, path, now)
+			wait = d.refresh(a, path, now)
+		}
+		d.mu.Unlock()
+		if wait == nil {
+			return a
+		}
+		select {
+		case <-wait:
+		case <-ctx.Done():
+			return answer{}
+		}
+	}
+}
+
+// used tells the stream that it was.
+func (d *Driver) used(s *stream, key string, now time.Time) {
+	switch {
+	case s == nil:
+		return
+	case !s.bulk:
+		s.use(key, now)
+		return
+	}
+	for _, s := range d.streams {
+		if s.bulk {
+			s.hit = now
+		}
+	}
+}
+
+// coming is closed when the stream of scattered files that will know the path
+// has read on.
+func (d *Driver) coming(path string) chan struct{} {
+	for _, s := range d.streams {
+		if s.bulk && !s.ended && s.front <= path && s.start < path && path < s.until {
+			return s.changed
+		}
+	}
+	return nil
+}
+
+// staleRun counts the accesses in sequence whose answers were too old.
+type staleRun struct {
+	n  int
+	at time.Time
+}
+
+// refreshAfter is how many of them are asked one by one.
+const refreshAfter = 3
+
+// refresh reads the one page that path is in again, if others were asked for
+// just before: a reader of link after link needs one request for a thousand.
+func (d *Driver) refresh(a answer, path string, now time.Time) chan struct{} {
+	if d.scattered(path) {
+		return nil
+	}
+	for _, s := range d.streams {
+		if s.most == 1 && !s.ended && s.start < path && path < s.until {
+			return s.changed
+		}
+	}
+	if now.Sub(d.stale.at) > patience {
+		d.stale.n = 0
+	}
+	d.stale.n++
+	d.stale.at = now
+	if d.stale.n < refreshAfter {
+		return nil
+	}
+	start, _ := bounds(a.stream.from)
+	if a.page != nil && a.i > 0 {
+		start = a.page.path(a.i - 1)
+	} else if start < a.stream.start {
+		start = a.stream.start
+	}
+	return d.start(&stream{from: a.stream.from, start: start, until: a.stream.until, most: 1}).changed
+}
+
+// Stat implements drivers.StorageDriver.
+func (d *Driver) Stat(ctx context.Context, path string) (drivers.FileInfo, error) {
+	m := markOf(ctx)
+	if m == exact || ctx.Err() != nil {
+		return d.inner.Stat(ctx, path)
+	}
+	if path == "/" {
+		return dirInfo(path), nil // every driver has one
+	}
+	a := d.ask(ctx, path, m)
+	switch a.state {
+	case absent:
+		return nil, d.notFound(path)
+	case found:
+		return a.info, nil
+	}
+	return d.inner.Stat(ctx, path)
+}
+
+// Serves reports whether the context has a mark, without which every call goes
+// to the driver inside.
+func (d *Driver) Serves(ctx context.Context) bool { return markOf(ctx) != exact }
+
+// Known is Stat as far as it takes no request for this path alone.
+func (d *Driver) Known(ctx context.Context, path string) (drivers.FileInfo, bool) {
+	m := markOf(ctx)
+	if m == exact {
+		return nil, false
+	}
+	a := d.ask(ctx, path, m)
+	return a.info, a.state == found
+}
+
+// ask is lookUp, and for scattered files lists them all if that is worth it.
+func (d *Driver) ask(ctx context.Context, path string, m mark) answer {
+	a := d.lookUp(ctx, path, m)
+	if a.state < absent && m >= listing && d.scattered(path) && d.gather(ctx, path) {
+		a = d.lookUp(ctx, path, m)
+	}
+	return a
+}
+
+func (d *Driver) notFound(path string) error {
+	return drivers.PathNotFoundError{Path: path, DriverName: d.Name()}
+}
+
+// After returns the files that follow path in the order of bytes, as far as the
+// listing of a live walk tells them, and n at most: what a reader that goes
+// through the tree in that order will open next. The walk lives on by it.
+func (d *Driver) After(path string, n int) []drivers.FileInfo {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var infos []drivers.FileInfo
+	for _, s := range d.streams {
+		if s.start > path || path >= s.front || time.Since(s.hit) > d.live() {
+			continue
+		}
+		s.hit = time.Now()
+		for _, p := range s.pages[s.pageOf(path+"\x00"):] {
+			for i := p.search(path + "\x00"); i < p.len(); i++ {
+				if len(infos) == n {
+					return infos
+				}
+				infos = append(infos, p.info(i))
+			}
+		}
+		break
+	}
+	return infos
+}
