@@ -84,9 +84,9 @@ func (s *fsys) fillAttr(out *fuse.Attr, k key, a *attr) {
 	if s.opts.ReadOnly && mode&syscall.S_IFMT != syscall.S_IFLNK {
 		mode &^= 0o222
 	}
-	t := a.mtime
+	t := s.kept.shown(k, a)
 	if t.IsZero() {
-		t = epoch
+		t = s.times.or(k, epoch)
 	}
 	sec, nsec := uint64(t.Unix()), uint32(t.Nanosecond())
 	*out = fuse.Attr{

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -21,7 +20,6 @@ type base struct {
 	found
 	digest digest.Digest // of the content, or "" where it is not known
 	named  bool          // the name is the digest: only the same bytes can be right
-	mtime  time.Time
 
 	in        *lazyReader
 	truncated bool  // by O_TRUNC or ftruncate(0): nothing of it is wanted
@@ -40,8 +38,10 @@ func (b *base) clear() { b.truncated, b.same = true, 0 }
 
 func (b *base) close() { b.in.close() }
 
+// read reads what is stored, and not what a cache says of it: a damaged blob
+// that cannot be read otherwise is what a writer is here to replace.
 func (b *base) read(ctx context.Context, p []byte, off int64) (int, error) {
-	return b.in.read(ctx, p[:min(int64(len(p)), max(0, b.visible()-off))], off)
+	return b.in.read(layout.PastCaches(ctx), p[:min(int64(len(p)), max(0, b.visible()-off))], off)
 }
 
 // compare reports whether p is what stands at off already.
@@ -50,7 +50,7 @@ func (b *base) compare(ctx context.Context, p []byte, off int64) (bool, error) {
 		return false, nil
 	}
 	there := make([]byte, len(p))
-	if n, err := b.in.read(ctx, there, off); n < len(p) {
+	if n, err := b.in.read(layout.PastCaches(ctx), there, off); n < len(p) {
 		_ = err // what cannot be read cannot be equal: it is to be replaced
 		return false, nil
 	}
@@ -72,7 +72,7 @@ func (b *base) isWhole() bool { return !b.truncated || b.same == b.attr.size }
 
 // copyTo puts what the writer sees of the base into an upload.
 func (b *base) copyTo(ctx context.Context, u *layout.Upload) error {
-	return copyRange(ctx, u, b.in, b.visible())
+	return copyRange(layout.PastCaches(ctx), u, b.in, b.visible())
 }
 
 // copyRange copies the first n bytes of in.

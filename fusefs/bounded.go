@@ -70,6 +70,12 @@ func (m *boundedMap[K, V]) remove(k K) bool {
 	return ok
 }
 
+func (m *boundedMap[K, V]) size() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return len(m.items)
+}
+
 // keys returns those that match.
 func (m *boundedMap[K, V]) keys(match func(K) bool) []K {
 	m.mu.Lock()

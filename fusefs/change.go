@@ -139,6 +139,7 @@ func (s *fsys) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fus
 	if err := dir.unlink(unbroken(), name); err != nil {
 		return s.fail("rm", parent, name, err)
 	}
+	s.keepEmptied(obj)
 	s.notify.settle()
 	return fuse.OK
 }
@@ -162,6 +163,7 @@ func (s *fsys) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse
 	if err := dir.rmdir(unbroken(), name); err != nil {
 		return s.fail("rmdir", parent, name, err)
 	}
+	s.keepEmptied(obj)
 	s.notify.settle()
 	return fuse.OK
 }
@@ -367,7 +369,11 @@ func (s *fsys) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fus
 // locals are the directories that exist in this mount only, until something
 // lands in them.
 type locals struct {
-	boundedMap[staleName, struct{}]
+	boundedMap[staleName, localDir]
+}
+
+type localDir struct {
+	emptied bool // not made: it counts only where the store has none
 }
 
 // maxLocals bounds how many directories may wait for content.

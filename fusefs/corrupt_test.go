@@ -19,15 +19,7 @@ func (m *mount) corrupt(t *testing.T, good image) {
 	empty, large := digest.FromString("an empty blob"), digest.FromString("a large manifest")
 	schema1 := []byte(`{"schemaVersion":1,"name":"app","tag":"v1","fsLayers":[],"history":[],"signatures":[]}`)
 	sparse := newIndex(good, newImage("absent child")).manifest
-	plant := func(path string, content []byte) {
-		path = filepath.Join(m.store, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, content, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
+	plant := func(path string, content []byte) { m.plant(t, path, content) }
 	for name, link := range map[string]string{
 		"empty-link":   "",
 		"newline-link": good.digest().String() + "\n",
@@ -77,6 +69,9 @@ func (m *mount) corrupt(t *testing.T, good image) {
 	plant(v2+"/blobs/sha256/stray", []byte("x"))
 	plant("a name no store has: ä\n", []byte("x"))
 	plant("repositories", []byte("a file"))
+	if onS3 {
+		return // which has neither symlinks nor empty directories
+	}
 	if err := os.Symlink("/nonexistent", filepath.Join(m.store, v2, "dangling")); err != nil {
 		t.Fatal(err)
 	}
@@ -117,12 +112,26 @@ func TestCorruptStore(t *testing.T) {
 	}
 	// The raw tree is all there and can be backed up.
 	backup := t.TempDir()
-	m.bash(t, 0, `rsync -a raw/ $backup/ && rsync -ai raw/ $backup/ | wc -l | grep -x 0 && test -e $backup/docker/registry/v2/repositories/app/_unknown/x && test -e $backup/docker/registry/v2/blobs/md5/d4/d41d8cd98f00b204e9800998ecf8427e/data`, "backup="+backup)
+	second := `rsync -ai raw/ $backup/ | wc -l | grep -x 0`
+	if onS3 {
+		// The cache finds a blob that is not what it is named after, and it is not
+		// served on. All else is there.
+		m.bash(t, 23, `rsync -a raw/ $backup/`, "backup="+backup)
+		damaged := blobFile(digest.FromString("a large manifest"))
+		m.refused(t, damaged, "damaged")
+		second = `rsync -ai raw/ $backup/ 2>&1 | grep -v ` + filepath.Base(filepath.Dir(damaged)) + ` | grep -c '^>' | grep -x 0`
+	} else {
+		m.bash(t, 0, `rsync -a raw/ $backup/`, "backup="+backup)
+	}
+	m.bash(t, 0, second+` && test -e $backup/docker/registry/v2/repositories/app/_unknown/x && test -e $backup/docker/registry/v2/blobs/md5/d4/d41d8cd98f00b204e9800998ecf8427e/data`, "backup="+backup)
 	// What is damaged can be replaced, and removed.
 	m.bash(t, 0, `cd repositories/app/_tags && cp good newline-link && cp good absent-link && rm empty-link long-link && ls`)
 	m.wantTag(t, "app", "newline-link", good)
 	m.wantTag(t, "app", "absent-link", good)
 	m.wantNoTag(t, "app", "empty-link")
+	if onS3 {
+		return
+	}
 	// Reading a blob whose bytes are others gives them, as the registry does.
 	m.bash(t, 0, `cat repositories/app/_tags/large | wc -c | grep -x `+"4194305")
 }

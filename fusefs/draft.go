@@ -85,10 +85,10 @@ func (d *draft) attrLocked() attr {
 	if mtime.IsZero() {
 		mtime = d.born
 		if d.base != nil && !d.dirty {
-			mtime = d.base.mtime
+			mtime = d.s.kept.shown(d.base.key, &d.base.attr)
 		}
 		if d.done != nil {
-			mtime = d.done.found.attr.mtime
+			mtime = d.s.kept.shown(d.done.found.key, &d.done.found.attr)
 		}
 	}
 	a := fileAttr(d.sizeLocked(), mtime, transient)
@@ -298,18 +298,12 @@ func (d *draft) refer(src digest.Digest, size int64) {
 func (d *draft) setModTime(ctx context.Context, t time.Time) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	var target object
+	d.mtime = t
 	switch {
 	case d.done != nil && !d.dirty:
-		target = d.done.found.obj
-		d.done.found.attr.mtime = t
+		return d.s.setTime(ctx, &d.done.found, t)
 	case d.base != nil && !d.dirty:
-		target = d.base.obj
-		d.base.mtime = t
-	}
-	d.mtime = t
-	if ts, ok := target.(timeSetter); ok {
-		return ts.setModTime(ctx, t)
+		return d.s.setTime(ctx, &d.base.found, t)
 	}
 	return nil
 }
@@ -360,6 +354,13 @@ func (d *draft) commitLocked(ctx context.Context) error {
 			d.s.refused.note("unlink", d.pathLocked(), err) // an extra link, found by any check
 		}
 	}
+	if mtime := d.mtime; !mtime.IsZero() && !done.found.attr.mtime.Equal(mtime) {
+		// The store has no place for it. All is stored by now, so that this is
+		// no error.
+		if err := d.s.setTime(ctx, &done.found, mtime); err != nil {
+			d.s.log.Warn("time of a file not set", "path", d.pathLocked(), "error", err)
+		}
+	}
 	d.done, d.dirty, d.failed, d.mtime = &done, false, false, time.Time{}
 	d.s.drafts.remove(d)
 	d.s.notify.stale(done.stale...)
@@ -389,10 +390,10 @@ func (d *draft) contentLocked(ctx context.Context) (committed, error) {
 }
 
 func (d *draft) touchLocked(ctx context.Context) error {
-	if ts, ok := d.base.obj.(timeSetter); ok && !d.mtime.IsZero() {
-		return ts.setModTime(ctx, d.mtime)
+	if d.mtime.IsZero() {
+		return nil
 	}
-	return nil
+	return d.s.setTime(ctx, &d.base.found, d.mtime)
 }
 
 // rename gives a staged draft its place and commits it there. On an error it

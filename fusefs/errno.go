@@ -16,7 +16,7 @@ var errnos = []struct {
 	errno syscall.Errno
 }{
 	{context.Canceled, syscall.EINTR},
-	{context.DeadlineExceeded, syscall.ETIMEDOUT},
+	{context.DeadlineExceeded, syscall.EIO},     // the store does not answer
 	{layout.ErrDigestMismatch, syscall.EBADMSG}, // as ext4 and XFS say for a bad checksum
 	{layout.ErrTooLarge, syscall.EFBIG},
 	{layout.ErrInUse, syscall.EBUSY},

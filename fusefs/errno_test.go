@@ -20,7 +20,7 @@ func TestErrno(t *testing.T) {
 	}{
 		{nil, 0},
 		{context.Canceled, syscall.EINTR},
-		{context.DeadlineExceeded, syscall.ETIMEDOUT},
+		{context.DeadlineExceeded, syscall.EIO},
 		{layout.ErrDigestMismatch, syscall.EBADMSG},
 		{layout.ErrTooLarge, syscall.EFBIG},
 		{layout.ErrInUse, syscall.EBUSY},

@@ -212,6 +212,7 @@ func TestFaultAtEachWrite(t *testing.T) {
 // TestPassthrough reads large local blobs past the server, and beside those
 // that are open another way.
 func TestPassthrough(t *testing.T) {
+	localOnly(t, "a blob is a local file only when it has been read; TestSecondRead has that")
 	needRoot(t)
 	m := newMount(t)
 	big := layer("big", 1_300_000)

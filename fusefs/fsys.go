@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 	"syscall"
@@ -33,6 +34,7 @@ type fsys struct {
 	aliases aliases
 	tags    untagged
 	times   times
+	kept    keptTimes
 	refused refusals
 	stats   stats
 	notify  *notifier
@@ -60,6 +62,10 @@ func newFsys(reg *layout.Registry, opts Options) (*fsys, error) {
 		drafts:        drafts{byName: map[staleName]*draft{}, byDir: map[key]int{}},
 		refused:       refusals{log: opts.Logger},
 	}
+	if err := openKeptTimes(&s.kept, opts.StateDir, opts.StoreID, sec); err != nil {
+		s.log.Warn("times that were set earlier are not shown", "error", err)
+	}
+	reg.SetTagTTL(opts.TagTTL)
 	s.stats.start = time.Now()
 	s.tags.s = s
 	root := &rootDir{s}
@@ -92,6 +98,11 @@ func request(cancel <-chan struct{}, h *fuse.InHeader) context.Context {
 	return &fuse.Context{Caller: h.Caller, Cancel: cancel}
 }
 
+// look is the context of a request that changes nothing.
+func look(cancel <-chan struct{}, h *fuse.InHeader) context.Context {
+	return layout.Reading(request(cancel, h))
+}
+
 // unbroken is the context of a change. A signal to the caller, which Go
 // programs get all the time, must not leave it half done; the steps are short.
 func unbroken() context.Context { return context.Background() }
@@ -121,7 +132,7 @@ func (s *fsys) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out
 		return fuse.ENOTDIR
 	}
 	ctx := request(cancel, h)
-	f, err := s.find(ctx, parent, dir, name)
+	f, err := s.find(layout.Reading(ctx), parent, dir, name)
 	if err != nil {
 		if toErrno(err) == syscall.ENOENT {
 			out.SetEntryTimeout(min(negativeTTL, s.opts.TagTTL))
@@ -153,7 +164,7 @@ func (s *fsys) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.Att
 	if n.moved.Load() && n.handles.Load() == 0 && s.again.first(in.Pid) {
 		return fuse.Status(syscall.ESTALE)
 	}
-	return s.answerAttr(request(cancel, &in.InHeader), n, obj, out)
+	return s.answerAttr(look(cancel, &in.InHeader), n, obj, out)
 }
 
 func (s *fsys) answerAttr(ctx context.Context, n *node, obj object, out *fuse.AttrOut) fuse.Status {
@@ -188,12 +199,24 @@ func (s *fsys) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.Att
 			return s.fail("truncate", n, "", err)
 		}
 	}
-	if t, ok := in.GetMTime(); ok {
-		if err := s.setModTime(ctx, n.key, obj, t); err != nil {
+	t, setTime := in.GetMTime()
+	kept := false
+	if setTime {
+		var err error
+		if kept, err = s.setModTime(ctx, n.key, obj, t); err != nil {
 			return s.fail("utimes", n, "", err)
 		}
 	}
-	return s.answerAttr(ctx, n, obj, out)
+	a, err := obj.attr(ctx)
+	if err != nil {
+		return s.fail("stat", n, "", err)
+	}
+	if setTime && !kept {
+		s.keep(ctx, n.key, obj, &a, t)
+	}
+	out.SetTimeout(s.attrTTL(a.ttl))
+	s.fillAttr(&out.Attr, n.key, &a)
+	return fuse.OK
 }
 
 // truncate without a draft is truncate(2) by path. Nothing is written by it,
@@ -213,19 +236,21 @@ func (s *fsys) truncate(ctx context.Context, obj object, size int64) error {
 	return refuse(syscall.EPERM, "content is replaced as a whole", "copy the new content over the file")
 }
 
-func (s *fsys) setModTime(ctx context.Context, k key, obj object, t time.Time) error {
+// setModTime reports whether that is all there is to do, or the mount has to
+// keep the time, since the store has no place for it.
+func (s *fsys) setModTime(ctx context.Context, k key, obj object, t time.Time) (done bool, err error) {
 	ts, ok := obj.(timeSetter)
 	if !ok {
-		return nil
+		return true, nil
 	}
-	err := ts.setModTime(ctx, t)
+	err = ts.setModTime(ctx, t)
 	if err == nil || isAbsent(err) {
 		if _, ok := obj.(directory); ok {
 			s.times.set(k, t)
 		}
-		return nil
+		return !errors.Is(err, errors.ErrUnsupported), nil
 	}
-	return err
+	return false, err
 }
 
 // writers remembers who is about to open which file for writing: the OPEN was

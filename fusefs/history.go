@@ -26,7 +26,7 @@ func (d *historiesDir) lookup(ctx context.Context, name string) (found, error) {
 	if err != nil {
 		return found{}, errNoEntry
 	}
-	t, err := d.repo.Tags().Get(ctx, tag)
+	t, err := d.repo.Tags().Digest(ctx, tag)
 	if err != nil {
 		return found{}, err
 	}
@@ -53,7 +53,7 @@ func (d *historyDir) path() string {
 }
 
 func (d *historyDir) attr(ctx context.Context) (attr, error) {
-	t, err := d.repo.Tags().Get(ctx, d.tag)
+	t, err := d.repo.Tags().Digest(ctx, d.tag)
 	if isAbsent(err) {
 		return dirAttr(epoch, mutable), nil
 	}

@@ -68,10 +68,8 @@ func (d *infoNamesDir) kind(ctx context.Context, name string) (found, bool, erro
 
 func (d *infoNamesDir) list(ctx context.Context) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		if !d.s.listChildren(ctx, d.name, d.path(), yield, func(sub layout.RepositoryName) directory { return &infoNamesDir{d.s, sub} }) {
-			return
-		}
-		if !(&namesDir{d.s, d.name}).isRepository(ctx) {
+		isRepository, more := d.s.listChildren(ctx, d.name, d.path(), yield, func(sub layout.RepositoryName) directory { return &infoNamesDir{d.s, sub} })
+		if !more || !isRepository {
 			return
 		}
 		for _, name := range infoNames {
@@ -100,7 +98,7 @@ func (d *digestsDir) lookup(ctx context.Context, name string) (found, error) {
 	if err != nil {
 		return found{}, errNoEntry
 	}
-	t, err := d.repo.Tags().Get(ctx, tag)
+	t, err := d.repo.Tags().Digest(ctx, tag)
 	if err != nil {
 		return found{}, err
 	}

@@ -165,7 +165,7 @@ func TestNoXAttrs(t *testing.T) {
 // and a tag another as soon as it points elsewhere.
 func TestIdentity(t *testing.T) {
 	t.Parallel()
-	state, store := t.TempDir(), t.TempDir()
+	state, store := t.TempDir(), newStore(t)
 	withState := func(c *mountConfig) { c.StateDir = state }
 	m := newMount(t, over(store), withState)
 	one, two := newImage("one", layer("a", 100)), newImage("two", layer("b", 100))
@@ -222,7 +222,7 @@ func TestUmask(t *testing.T) {
 // TestReadOnly refuses every change and serves everything.
 func TestReadOnly(t *testing.T) {
 	t.Parallel()
-	store := t.TempDir()
+	store := newStore(t)
 	rw := newMount(t, over(store))
 	images := rw.seedTwo(t)
 	m := newMount(t, over(store), readOnly, withDeletes)

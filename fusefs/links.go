@@ -108,6 +108,9 @@ func (d *linksDir) lookup(ctx context.Context, name string) (found, error) {
 }
 
 func (d *linksDir) lookupAlgorithm(ctx context.Context, name digest.Algorithm) (found, error) {
+	if name == digest.SHA256 {
+		return d.sub(ctx, name) // always there
+	}
 	algs, err := d.algorithms(ctx)
 	if err != nil {
 		return found{}, err
@@ -315,7 +318,11 @@ func (p *linkPlace) put(ctx context.Context, c content) (layout.Put, error) {
 	if err != nil || c.mtime.IsZero() {
 		return put, err
 	}
-	return put, s.reg.Blobs().SetModTime(ctx, put.Digest, c.mtime)
+	err = s.reg.Blobs().SetModTime(ctx, put.Digest, c.mtime)
+	if errors.Is(err, errors.ErrUnsupported) {
+		err = nil // the draft keeps it
+	}
+	return put, err
 }
 
 // aliases are the names under which files were put into _manifests or _blobs.

@@ -82,7 +82,7 @@ func (s *fsys) mountOptions() *fuse.MountOptions {
 		// Without it the kernel checks no mode at all when others open a file.
 		words = append(words, "default_permissions")
 	}
-	caps := uint64(fuse.CAP_ATOMIC_O_TRUNC)
+	caps := uint64(fuse.CAP_ATOMIC_O_TRUNC | fuse.CAP_DIRECT_IO_ALLOW_MMAP)
 	if s.opts.XAttrs {
 		caps |= capHandleKillprivV2
 	}

@@ -27,7 +27,7 @@ import (
 // would wait for this very process.
 type mount struct {
 	dir    string // the mount point
-	store  string // the driver's root directory; "" in memory
+	store  string // the driver's root directory, or that of the S3 server; "" in memory
 	driver drivers.StorageDriver
 	reg    *layout.Registry
 	srv    *Server
@@ -59,7 +59,7 @@ func deletes(on bool) mountOption { return func(c *mountConfig) { c.AllowDelete 
 func over(store string) mountOption { return func(c *mountConfig) { c.store = store } }
 
 // newMount mounts a registry in a directory of its own, over the filesystem
-// driver unless told otherwise, for as long as the test runs.
+// driver or S3 unless told otherwise, for as long as the test runs.
 func newMount(t testing.TB, options ...mountOption) *mount {
 	t.Helper()
 	needFUSE(t)
@@ -67,7 +67,14 @@ func newMount(t testing.TB, options ...mountOption) *mount {
 	for _, o := range options {
 		o(&c)
 	}
-	if c.driver == nil {
+	switch {
+	case c.driver != nil:
+	case onS3:
+		if c.store == "" {
+			c.store = newStore(t)
+		}
+		c.onS3(t)
+	default:
 		if c.store == "" {
 			c.store = t.TempDir()
 		}

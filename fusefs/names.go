@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"syscall"
 	"time"
@@ -53,7 +54,7 @@ func (d *namesDir) attr(ctx context.Context) (attr, error) {
 
 func (d *namesDir) setModTime(ctx context.Context, t time.Time) error {
 	if d.name == "" {
-		return errNoEntry // of this mount, as the time that attr gives
+		return errors.ErrUnsupported // the directory is of this mount
 	}
 	return d.s.reg.Repository(d.name).SetModTime(ctx, d.dir(), t)
 }
@@ -99,10 +100,8 @@ func (d *namesDir) kind(ctx context.Context, name string) (found, bool) {
 
 func (d *namesDir) list(ctx context.Context) iter.Seq2[entry, error] {
 	return func(yield func(entry, error) bool) {
-		if !d.s.listChildren(ctx, d.name, d.path(), yield, func(sub layout.RepositoryName) directory { return &namesDir{d.s, sub} }) {
-			return
-		}
-		if !d.isRepository(ctx) {
+		isRepository, more := d.s.listChildren(ctx, d.name, d.path(), yield, func(sub layout.RepositoryName) directory { return &namesDir{d.s, sub} })
+		if !more || !isRepository {
 			return
 		}
 		for _, name := range kindNames {
@@ -115,51 +114,45 @@ func (d *namesDir) list(ctx context.Context) iter.Seq2[entry, error] {
 }
 
 // listChildren yields the names below a repository name: those of the store,
-// and those made in this mount. It reports whether the caller wants more.
-func (s *fsys) listChildren(ctx context.Context, name layout.RepositoryName, path string, yield func(entry, error) bool, object func(layout.RepositoryName) directory) bool {
+// and those made in this mount. It reports whether the name is that of a
+// repository, and not only on the way to others, and if the caller wants more.
+func (s *fsys) listChildren(ctx context.Context, name layout.RepositoryName, path string, yield func(entry, error) bool, object func(layout.RepositoryName) directory) (isRepository, more bool) {
+	isRepository = s.isLocal(name)
 	seen := map[string]bool{}
-	for e, err := range s.reg.Children(ctx, name) {
+	for e, err := range s.reg.Names(ctx, name) {
 		if err != nil && !isAbsent(err) {
 			yield(entry{}, err)
-			return false
+			return false, false
 		} else if err != nil {
 			break
+		}
+		if e.Own {
+			isRepository = true
+			continue
 		}
 		seen[e.Name] = true
 		f := found{key: s.dirKey(path + "/" + e.Name), obj: object(child(name, e.Name)), attr: dirAttr(e.ModTime, mutable)}
 		if !yield(entry{e.Name, f}, nil) {
-			return false
+			return false, false
 		}
 	}
 	parent := s.dirKey("/repositories" + slash(string(name)))
 	for _, l := range s.locals.keys(func(n staleName) bool { return n.dir == parent }) {
 		if !seen[l.name] && layout.ValidComponent(l.name) && !yield(entry{name: l.name}, nil) {
-			return false
+			return false, false
 		}
 	}
-	return true
+	return isRepository, true
 }
 
-// isRepository tells a repository from a directory on the way to others.
-func (d *namesDir) isRepository(ctx context.Context) bool {
-	if d.name == "" {
+// isLocal reports whether a repository was made in this mount.
+func (s *fsys) isLocal(name layout.RepositoryName) bool {
+	if name == "" {
 		return false
 	}
-	up := &namesDir{d.s, parentName(d.name)}
-	if _, ok := d.s.locals.get(staleName{d.s.dirKey(up.path()), lastName(d.name)}); ok {
-		return true
-	}
-	return d.s.inStore(ctx, d.name)
-}
-
-func (s *fsys) inStore(ctx context.Context, name layout.RepositoryName) bool {
-	repo := s.reg.Repository(name)
-	for _, kind := range []layout.DirKind{layout.DirManifests, layout.DirTags, layout.DirBlobs, layout.DirUploads} {
-		if _, err := repo.ModTime(ctx, layout.Dir{Kind: kind}); err == nil {
-			return true
-		}
-	}
-	return false
+	up := &namesDir{s, parentName(name)}
+	l, ok := s.locals.get(staleName{s.dirKey(up.path()), lastName(name)})
+	return ok && !l.emptied
 }
 
 func (d *namesDir) mkdir(ctx context.Context, name string) (found, error) {
@@ -188,6 +181,7 @@ func (d *namesDir) rmdir(ctx context.Context, name string) error {
 		if !d.s.locals.remove(local) {
 			return errNoEntry
 		}
+		d.s.notify.stale(staleName{d.s.dirKey("/info" + slash(string(d.name))), name})
 		return nil
 	}
 	if !d.s.opts.AllowDelete {
@@ -270,6 +264,10 @@ func (s *fsys) repoDirAttr(ctx context.Context, path string, name layout.Reposit
 	if name == "" {
 		return dirAttr(s.times.or(s.dirKey(path), epoch), fixed), nil
 	}
+	if s.reg.IsRemote() {
+		// There is no such directory, nor any time of it but one that was set.
+		return dirAttr(time.Time{}, mutable), nil
+	}
 	mtime, err := s.reg.Repository(name).ModTime(ctx, dir)
 	if isAbsent(err) {
 		// Not in the store yet. When it comes to be there its time changes
@@ -294,7 +292,7 @@ func (s *fsys) touched(name layout.RepositoryName) []staleName {
 // when the store comes to have it.
 func (s *fsys) makeLocal(dir, name string) {
 	now := time.Now()
-	s.locals.put(staleName{s.dirKey(dir), name}, struct{}{}, maxLocals)
+	s.locals.put(staleName{s.dirKey(dir), name}, localDir{}, maxLocals)
 	s.times.set(s.dirKey(dir+"/"+name), now)
 }
 

@@ -27,10 +27,16 @@ type Options struct {
 
 	// TagTTL is how long a change made by others may go unseen; 0 means 1 s.
 	TagTTL time.Duration
-	// StateDir keeps the key of the inode numbers. It is made when absent.
+	// StateDir keeps the key of the inode numbers, and the times that were set
+	// in a store without times. It is made when absent.
 	StateDir string
+	// StoreID names the store itself, however it was reached, among those that
+	// StateDir keeps something of; "" if nothing of it is to outlive the mount.
+	StoreID string
 	// Config is the text of .registryfs/config, without secrets.
 	Config string
+	// Stats, if set, adds lines to .registryfs/stats.
+	Stats func(line func(name string, value any))
 	// MaxNodes bounds how many files the kernel may keep a number of; 0 means
 	// a bound that suits a small machine.
 	MaxNodes int

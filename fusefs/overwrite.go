@@ -33,7 +33,7 @@ func overwrite(ctx context.Context, parent *node, dir directory, name string, f 
 		return nil, errFixed
 	}
 	in, named := src.content()
-	b := &base{found: *f, digest: in.digest, named: named, mtime: f.attr.mtime, in: in}
+	b := &base{found: *f, digest: in.digest, named: named, in: in}
 	s := src.system()
 	d := s.newDraft(parent.key, name, p)
 	d.base = b

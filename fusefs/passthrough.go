@@ -17,8 +17,9 @@ type passthrough struct {
 	enabled atomic.Bool
 
 	mu sync.Mutex // guards the backings and cached counts of all nodes
-	// cached counts the handles whose reads come to us, by node: the kernel
-	// answers EIO to a node's first passthrough open beside one of those.
+	// cached counts the handles whose reads come to us, by node: the kernel answers
+	// EIO to a node's first passthrough open beside one of those that uses the
+	// page cache, as a direct one does when it is mapped.
 	cached map[*node]int
 }
 
@@ -32,8 +33,14 @@ type backing struct {
 // and an open costs less.
 const passthroughSize = 128 << 10
 
+// directSize is where a blob of a remote store is read past the page cache: its
+// pages would be copied once more, and what is worth keeping of it is kept on
+// disk.
+const directSize = 32 << 20
+
 // offer gives the handle's reads to the kernel if that can be done, else sets
-// the flags for the page cache, which the bytes of a digest never leave stale.
+// the flags for the page cache, if that is used: the bytes of a digest never
+// leave it stale.
 func (p *passthrough) offer(ctx context.Context, s *fsys, h *handle, r *lazyReader, out *fuse.OpenOut) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -54,6 +61,10 @@ func (p *passthrough) offer(ctx context.Context, s *fsys, h *handle, r *lazyRead
 		p.cached = map[*node]int{}
 	}
 	p.cached[h.n]++
+	if r.size >= directSize && s.reg.IsRemote() {
+		out.OpenFlags |= fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH
+		return
+	}
 	out.OpenFlags |= fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH
 }
 

@@ -216,6 +216,9 @@ func TestCopyTimes(t *testing.T) {
 	m.bash(t, 0, `cp -p $local $repos/app/_manifests/ && cp -p $local $repos/app/_tags/v1`, "local="+local)
 	m.wantTag(t, "app", "v1", i)
 	for _, path := range []string{tagLink("app", "v1"), blobFile(i.digest())} {
+		if onS3 {
+			break // which has no times to set: the mount remembers them
+		}
 		if info, err := os.Stat(filepath.Join(m.store, path)); err != nil || !info.ModTime().Equal(when) {
 			t.Errorf("store: %s: %v, %v, want the time %s", path, info, err, when)
 		}

@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"iter"
@@ -45,7 +46,7 @@ func (d *rawDir) attr(ctx context.Context) (attr, error) {
 
 func (d *rawDir) setModTime(ctx context.Context, t time.Time) error {
 	if d.path == "/" {
-		return errNoEntry // of this mount: attr gives it
+		return errors.ErrUnsupported // a driver sets no time of its root
 	}
 	return d.s.reg.Raw().SetModTime(ctx, d.path, t)
 }
@@ -147,17 +148,17 @@ func (d *rawDir) rmdir(ctx context.Context, name string) error {
 		return layout.ErrNotEmpty
 	}
 	local := d.s.locals.remove(staleName{d.key(), name})
-	if _, err := d.s.reg.Raw().Stat(ctx, p); err != nil {
-		if local {
-			return nil
-		}
+	_, err := d.s.reg.Raw().Stat(ctx, p)
+	switch {
+	case err != nil && local: // also one that was emptied: its other names are to go
+	case err != nil:
 		return err
-	}
-	if !d.s.opts.AllowDelete {
+	case !d.s.opts.AllowDelete:
 		return errNoDelete
-	}
-	if err := d.s.reg.Raw().RemoveDir(ctx, p); err != nil {
-		return err
+	default:
+		if err := d.s.reg.Raw().RemoveDir(ctx, p); err != nil {
+			return err
+		}
 	}
 	d.s.notify.stale(d.s.rawNames(p)...)
 	for repo := d.s.reg.Raw().Names(p).Repository; repo != ""; repo = parentName(repo) {
@@ -231,11 +232,12 @@ func (f *rawFile) open(ctx context.Context, _ *node) (reader, uint32, error) {
 	if strings.HasSuffix(string(f.path), "/link") {
 		return r, 0, nil
 	}
-	if _, err := r.get(ctx); err != nil {
+	b, e, err := f.s.reg.Raw().OpenInfo(ctx, f.path, f.size)
+	if err != nil {
 		return nil, 0, err
 	}
-	e, err := f.s.reg.Raw().Stat(ctx, f.path)
-	if err == nil && e.Size == f.size && e.ModTime.Equal(f.mtime) {
+	r.blob = b
+	if e.Size == f.size && sameTime(e.ModTime, f.mtime) {
 		return r, 0, nil
 	}
 	if caller, ok := fuse.FromContext(ctx); ok && f.s.again.first(caller.Pid) {
@@ -245,9 +247,18 @@ func (f *rawFile) open(ctx context.Context, _ *node) (reader, uint32, error) {
 	return r, fuse.FOPEN_DIRECT_IO, nil // past the pages of this node
 }
 
+// sameTime compares times of which one may have been cut to seconds: what gives
+// the content of an object and what lists it may differ in that.
+func sameTime(a, b time.Time) bool {
+	if a.Nanosecond() == 0 || b.Nanosecond() == 0 {
+		return a.Unix() == b.Unix()
+	}
+	return a.Equal(b)
+}
+
 func (f *rawFile) reader() *lazyReader {
 	return &lazyReader{size: f.size, openBlob: func(ctx context.Context) (*layout.BlobReader, error) {
-		return f.s.reg.Raw().Open(ctx, f.path)
+		return f.s.reg.Raw().OpenSized(ctx, f.path, f.size)
 	}}
 }
 
@@ -257,6 +268,9 @@ func (f *rawFile) system() *fsys                { return f.s }
 // setModTime makes the file another node.
 func (f *rawFile) setModTime(ctx context.Context, t time.Time) error {
 	err := f.s.reg.Raw().SetModTime(ctx, f.path, t)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return err // as it was
+	}
 	i := strings.LastIndexByte(string(f.path), '/')
 	f.s.notify.stale(staleName{f.s.dirKey(rawMountPath(f.path[:i])), string(f.path[i+1:])})
 	return err

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
+
+	"registryfs/layout"
 )
 
 // dirHandle is one pass over a directory. It streams: it holds the entries of
@@ -41,6 +43,7 @@ type listed struct {
 const (
 	lookAhead   = 512 // entries looked up ahead of the kernel
 	lookWorkers = 4   // at once; a local disk has no use for more
+	farWorkers  = 16  // at once, where each look is a request over a network
 	keptBehind  = 512 // entries kept for a reader that steps back
 )
 
@@ -59,7 +62,7 @@ func (s *fsys) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fu
 		return fuse.ENOTDIR
 	}
 	h := &dirHandle{s: s, n: n, dir: dir}
-	h.ctx, h.cancel = context.WithCancel(context.Background())
+	h.ctx, h.cancel = context.WithCancel(layout.Listing(context.Background()))
 	out.Fh = s.handles.add(&handle{n: n, listing: h})
 	if s.keepsListings() {
 		out.OpenFlags = fuse.FOPEN_CACHE_DIR | fuse.FOPEN_KEEP_CACHE
@@ -211,6 +214,9 @@ func (h *dirHandle) fetch(n int) {
 		return
 	}
 	workers := min(lookWorkers, (len(todo)+15)/16)
+	if h.s.reg.IsRemote() {
+		workers = min(farWorkers, len(todo))
+	}
 	for w := range workers {
 		go func() {
 			for i := w; i < len(todo); i += workers {

@@ -17,6 +17,12 @@ type reader interface {
 	close()
 }
 
+// viewer is a reader that can do without copying. view is read with the bytes in
+// p or elsewhere.
+type viewer interface {
+	view(ctx context.Context, p []byte, off int64) (layout.View, error)
+}
+
 // lazyReader opens its blob at the first read: a file that the kernel has in
 // its page cache is opened and closed without touching the store.
 type lazyReader struct {
@@ -52,6 +58,17 @@ func (r *lazyReader) read(ctx context.Context, p []byte, off int64) (int, error)
 	return blob.ReadAt(ctx, p, off)
 }
 
+func (r *lazyReader) view(ctx context.Context, p []byte, off int64) (layout.View, error) {
+	if len(p) == 0 {
+		return layout.View{}, io.EOF
+	}
+	blob, err := r.get(ctx)
+	if err != nil {
+		return layout.View{}, err
+	}
+	return blob.View(ctx, p, off)
+}
+
 // file is the local file behind the content, or nil.
 func (r *lazyReader) file(ctx context.Context) *os.File {
 	blob, err := r.get(ctx)
@@ -72,19 +89,26 @@ func (r *lazyReader) close() {
 
 // readBlob reads from a blob of the store.
 func (s *fsys) readBlob(ctx context.Context, d digest.Digest, p []byte, off int64) (int, error) {
-	r := s.blobReader(d, 0)
-	defer r.close()
-	return r.read(ctx, p, off)
+	b, err := s.reg.Blobs().Open(ctx, d)
+	if err != nil {
+		return 0, err
+	}
+	defer b.Close() // opened for reading: nothing can be lost
+	return b.ReadAt(ctx, p, off)
 }
 
+// blobReader reads a blob whose size is known, since it was looked up.
 func (s *fsys) blobReader(d digest.Digest, size int64) *lazyReader {
 	return &lazyReader{digest: d, size: size, openBlob: func(ctx context.Context) (*layout.BlobReader, error) {
-		return s.reg.Blobs().Open(ctx, d)
+		return s.reg.Blobs().OpenSized(ctx, d, size)
 	}}
 }
 
+// copyBlob copies the first n bytes of a blob.
 func (s *fsys) copyBlob(ctx context.Context, u *layout.Upload, d digest.Digest, n int64) error {
-	r := s.blobReader(d, n)
+	r := &lazyReader{size: n, openBlob: func(ctx context.Context) (*layout.BlobReader, error) {
+		return s.reg.Blobs().Open(ctx, d)
+	}}
 	defer r.close()
 	return copyRange(ctx, u, r, n)
 }

@@ -161,13 +161,17 @@ func TestRefusedReplacement(t *testing.T) {
 			m := newMount(t, withDeletes)
 			m.put(t, "app", one, "v1", "v2")
 			m.put(t, "app", two, "v1", "v2")
-			before := tree(t, m.store)
+			stored := tree
+			if onS3 {
+				stored = files // what is put back there is new
+			}
+			before := stored(t, m.store)
 			local := t.TempDir()
 			if err := os.WriteFile(filepath.Join(local, "v1"), []byte("no manifest"), 0o644); err != nil {
 				t.Fatal(err)
 			}
 			m.bash(t, c.exit, c.script, "local="+local, "tags="+m.path("repositories/app/_tags"))
-			sameTree(t, onlyFiles(before), onlyFiles(tree(t, m.store)))
+			sameTree(t, onlyFiles(before), onlyFiles(stored(t, m.store)))
 			m.wantTag(t, "app", "v1", two)
 			m.wantTag(t, "app", "v2", two)
 			if got := m.out(t, `cat $repos/app/_tags/v1 | sha256sum | cut -c -64; ls info/app/_history/v1 | wc -l; cat info/app/_digests/v1 | sha256sum | cut -c -64`); got != two.hex()+"\n2\n"+two.hex() {
@@ -196,6 +200,7 @@ func onlyFiles(tree map[string]string) map[string]string {
 
 // TestFullDisk writes to a store that has no room left.
 func TestFullDisk(t *testing.T) {
+	localOnly(t, "a bucket has no end")
 	needRoot(t)
 	need(t, "rsync")
 	needFUSE(t)
@@ -212,7 +217,7 @@ func TestFullDisk(t *testing.T) {
 	one := newImage("one", layer("a", 10))
 	m.put(t, "app", one, "v1")
 	big := file(t, "big", layer("big", 8<<20))
-	two := newImage("two", layer("a", 10))
+	two := newImage("two is longer", layer("a", 10)) // rsync goes by size and time
 	for _, b := range two.blobs {
 		m.putBlob(t, "app", b)
 	}

@@ -114,18 +114,13 @@ func TestRemoveKeepsUploads(t *testing.T) {
 	t.Parallel()
 	m := newMount(t, withDeletes)
 	m.put(t, "app", newImage("one"), "v1")
-	upload := filepath.Join(m.store, repoDir("app"), "_uploads/0197f7d2-3c1b/data")
-	if err := os.MkdirAll(filepath.Dir(upload), 0o755); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(upload, []byte("so far"), 0o644); err != nil {
-		t.Fatal(err)
-	}
+	upload := repoDir("app") + "/_uploads/0197f7d2-3c1b/data"
+	m.plant(t, upload, []byte("so far"))
 	if got := m.out(t, `cat info/app/_uploads/0197f7d2-3c1b`); got != "so far" {
 		t.Errorf("the upload = %q, want %q", got, "so far")
 	}
 	m.bash(t, 1, `rm -r $repos/app`)
-	if _, err := os.Stat(upload); err != nil {
+	if _, err := os.Stat(filepath.Join(m.store, upload)); err != nil {
 		t.Errorf("the upload after rm -r: %v", err)
 	}
 }

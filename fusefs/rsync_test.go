@@ -138,10 +138,18 @@ func TestRsyncRaw(t *testing.T) {
 			backup := t.TempDir()
 			env := []string{"flags=" + flags, "from=" + from.dir, "to=" + to.dir, "backup=" + backup}
 			from.bash(t, 0, `rsync $flags $from/raw/ $backup/`, env...)
-			sameTree(t, tree(t, from.store), tree(t, backup))
+			if onS3 { // whose times are whole seconds, and cannot be set
+				sameTree(t, files(t, from.store), files(t, backup))
+			} else {
+				sameTree(t, tree(t, from.store), tree(t, backup))
+			}
 			from.quiet(t, `rsync $flags -i $from/raw/ $backup/`, env...)
 			to.bash(t, 0, `rsync $flags $backup/ $to/raw/`, env...)
-			sameTree(t, tree(t, backup), tree(t, to.store))
+			if onS3 {
+				sameTree(t, files(t, backup), files(t, to.store))
+			} else {
+				sameTree(t, tree(t, backup), tree(t, to.store))
+			}
 			to.quiet(t, `rsync $flags -i $backup/ $to/raw/`, env...)
 			to.wantImages(t, images)
 			to.bash(t, 0, `diff -r $from/raw $to/raw && diff -r $from/repositories $to/repositories && diff -r $from/blobs $to/blobs`, env...)
@@ -162,13 +170,7 @@ func (m *mount) odd(t *testing.T) {
 		repoDir("app") + "/_unknown/file":                         "kept",
 		v2 + "/empty":                                             "",
 	} {
-		path = filepath.Join(m.store, path)
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
-			t.Fatal(err)
-		}
+		m.plant(t, path, []byte(content))
 	}
 }
 

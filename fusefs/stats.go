@@ -91,6 +91,10 @@ func (s *fsys) statsText() string {
 	line("heap_bytes", m.HeapAlloc)
 	line("goroutines", runtime.NumGoroutine())
 	line("passthrough", s.passthrough.enabled.Load())
+	line("times_kept", s.kept.size())
+	if s.opts.Stats != nil {
+		s.opts.Stats(line)
+	}
 	for o, name := range opNames {
 		line("op_"+name, s.stats.ops[o].Load())
 	}

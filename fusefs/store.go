@@ -29,6 +29,9 @@ func (d *storeDir) attr(context.Context) (attr, error) {
 func (d *storeDir) lookup(ctx context.Context, name string) (found, error) {
 	switch {
 	case d.alg == "":
+		if name == string(digest.SHA256) {
+			return d.s.dir(ctx, "/blobs/"+name, &storeDir{s: d.s, alg: name}) // always there
+		}
 		algs, err := d.s.reg.Blobs().Algorithms(ctx)
 		if err != nil {
 			return found{}, err
@@ -40,15 +43,11 @@ func (d *storeDir) lookup(ctx context.Context, name string) (found, error) {
 		}
 		return found{}, errNoEntry
 	case d.shard == "":
-		for e, err := range d.s.reg.Blobs().Shards(ctx, d.alg) {
-			if err != nil {
-				return found{}, err
-			}
-			if e.Name == name {
-				return d.shardFound(&e), nil
-			}
+		e, err := d.s.reg.Blobs().Shard(ctx, d.alg, name)
+		if err != nil {
+			return found{}, err
 		}
-		return found{}, errNoEntry
+		return d.shardFound(&e), nil
 	}
 	dgst, err := layout.ParseHex(digest.Algorithm(d.alg), name)
 	if err != nil || name[:2] != d.shard {

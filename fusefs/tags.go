@@ -165,7 +165,7 @@ var (
 )
 
 func (f *tagFile) attr(ctx context.Context) (attr, error) {
-	t, err := f.repo.Tags().Get(ctx, f.tag)
+	t, err := f.repo.Tags().Digest(ctx, f.tag)
 	if isAbsent(err) || (err == nil && t.Digest != f.digest) {
 		// Moved or gone by now. Those who have it open keep what they opened.
 		return fileAttr(f.size, unixNano(f.tagged), mutable), nil

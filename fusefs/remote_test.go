@@ -1,0 +1,170 @@
+package fusefs
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"registryfs/drivers/drivertest"
+	"registryfs/drivers/inmemory"
+	"registryfs/layout"
+)
+
+// newRemote mounts a store that looks like S3, with so many repositories of so
+// many tags, and counts the requests to it.
+func newRemote(t *testing.T, repositories, tags int, options ...mountOption) (*mount, *drivertest.Counting) {
+	t.Helper()
+	store := inmemory.New()
+	seed := &mount{reg: layout.New(store, layout.Options{SpoolDir: t.TempDir()})}
+	for r := range repositories {
+		for tag := range tags {
+			img := newImage(fmt.Sprint(r, " ", tag/2), layer(fmt.Sprint("of ", r), 100))
+			seed.put(t, fmt.Sprintf("app-%02d", r), img, fmt.Sprintf("v%d", tag))
+		}
+	}
+	c := drivertest.NewCounting(drivertest.Remote(store))
+	return newMount(t, append(options, func(mc *mountConfig) { mc.driver = c })...), c
+}
+
+// TestRemoteListings counts what it takes to list a store over a network.
+func TestRemoteListings(t *testing.T) {
+	t.Parallel()
+	need(t, "rsync")
+	const repositories, tags = 30, 20
+	for _, test := range []struct {
+		script string
+		lines  int // at least
+		most   int // requests
+	}{
+		// 2,460 files in 4,700 directories.
+		{"ls -lR raw", 8000, 15},
+		{"find raw -type f", 2400, 15},
+		{"du -a raw", 7000, 15},
+		{"ls -lR repositories", 30 * 20 * 2, 15},
+		{"find blobs -type f", 600, 10},
+		{"ls -l info/*/_digests", 30 * 20, 40},
+		{"ls -l repositories/*/_tags", 30 * 20, 45},
+		{"ls info", 30, 3},
+		{"ls -l info/app-07/_digests", 20, 4},
+		{"ls -l repositories/app-07/_tags", 20, 8},
+		{"ls raw/docker/registry/v2", 2, 9},
+		{"find raw -maxdepth 2 | head", 3, 3},
+		{"find repositories -maxdepth 1", 31, 2},
+	} {
+		t.Run(test.script, func(t *testing.T) {
+			m, c := newRemote(t, repositories, tags)
+			got := m.out(t, test.script)
+			if n := strings.Count(got, "\n") + 1; n < test.lines {
+				t.Errorf("%d lines, want at least %d", n, test.lines)
+			}
+			time.Sleep(20 * time.Millisecond) // for what is still being read ahead
+			n := 0
+			for _, count := range c.Counts() {
+				n += count
+			}
+			if t.Logf("%v", c.Counts()); n > test.most {
+				t.Errorf("%q took %d requests, %v, want at most %d", test.script, n, c.Counts(), test.most)
+			}
+		})
+	}
+}
+
+// TestRemoteInfo: each repository's tags are listed twice in info/, for _digests
+// and for _history. What was read ahead longer ago than the TTL serves a directory
+// once, so that a walk that takes longer reads each repository again.
+func TestRemoteInfo(t *testing.T) {
+	t.Parallel()
+	const repositories, tags = 30, 20
+	for _, test := range []struct {
+		ttl  time.Duration
+		most int // requests
+	}{
+		{time.Second, repositories + 10},
+		{30 * time.Second, 15}, // no machine is that slow
+	} {
+		t.Run(test.ttl.String(), func(t *testing.T) {
+			m, c := newRemote(t, repositories, tags, func(mc *mountConfig) { mc.TagTTL = test.ttl })
+			got := m.out(t, "ls -lR info")
+			if n, least := strings.Count(got, "\n")+1, repositories*tags*2; n < least {
+				t.Errorf("%d lines, want at least %d", n, least)
+			}
+			time.Sleep(20 * time.Millisecond) // for what is still being read ahead
+			n := 0
+			for _, count := range c.Counts() {
+				n += count
+			}
+			if n > test.most {
+				t.Errorf("ls -lR info took %d requests, %v, want at most %d", n, c.Counts(), test.most)
+			}
+		})
+	}
+}
+
+// TestRemoteSameListing: what a walk is answered is what is there.
+func TestRemoteSameListing(t *testing.T) {
+	t.Parallel()
+	m, _ := newRemote(t, 12, 10)
+	local := newMount(t)
+	seed := &mount{reg: local.reg}
+	for r := range 12 {
+		for tag := range 10 {
+			seed.put(t, fmt.Sprintf("app-%02d", r), newImage(fmt.Sprint(r, " ", tag/2), layer(fmt.Sprint("of ", r), 100)), fmt.Sprintf("v%d", tag))
+		}
+	}
+	for _, script := range []string{
+		`find raw repositories blobs info/app-03 \( -type f -printf '%p %s %m\n' -o -type l -printf '%p %l\n' -o -printf '%p %y\n' \) | sed 's/[0-9]\{8\}T[0-9]*Z/TIME/' | sort`,
+		`find raw -name link -o -name data | sort | xargs sha256sum`,
+		`cd repositories && sha256sum */_tags/*`,
+	} {
+		if got, want := m.out(t, script), local.out(t, script); got != want {
+			t.Errorf("%s:\n%.2000s\nwant\n%.2000s", script, got, want)
+		}
+	}
+}
+
+// TestRemoteBackup: rsync of everything, and again.
+func TestRemoteBackup(t *testing.T) {
+	t.Parallel()
+	need(t, "rsync")
+	m, c := newRemote(t, 20, 10)
+	backup := t.TempDir()
+	m.bash(t, 0, `rsync -a raw/ $backup/`, "backup="+backup)
+	counts := c.Counts()
+	t.Logf("first %v", counts)
+	const blobs = 20*5*2 + 20 // manifests, configs and a layer for each repository
+	if counts["Reader"] > blobs || counts["GetContent"]+counts["Stat"] > 20 {
+		t.Errorf("the first backup took %v: links are to be proven, and of blobs only their bytes be asked for", counts)
+	}
+	m.bash(t, 0, `diff -r raw $backup`, "backup="+backup)
+	time.Sleep(2500 * time.Millisecond) // the walk is over
+	c.Reset()
+	m.quiet(t, `rsync -a -i raw/ $backup/`, "backup="+backup)
+	n := 0
+	for _, count := range c.Counts() {
+		n += count
+	}
+	if t.Logf("second %v", c.Counts()); n > 10 {
+		t.Errorf("the second backup took %v, want at most 10 requests", c.Counts())
+	}
+}
+
+// TestRemoteTagMoved: a tag that another moves shows within the TTL, also while
+// walks go on.
+func TestRemoteTagMoved(t *testing.T) {
+	t.Parallel()
+	m, c := newRemote(t, 10, 10)
+	other := &mount{reg: layout.New(c, layout.Options{SpoolDir: t.TempDir()})}
+	stop := m.start(t, m.dir, "timeout", "5", "bash", "-c", "while :; do ls -lR raw repositories info >/dev/null; done")
+	defer stop()
+	for i := range 3 {
+		time.Sleep(300 * time.Millisecond)
+		img := newImage(fmt.Sprint("moved ", i), layer("moved", 10))
+		other.put(t, "app-03", img, "v5")
+		time.Sleep(1500 * time.Millisecond) // TagTTL, and what the kernel believes
+		got := m.out(t, `sha256sum <repositories/app-03/_tags/v5 | cut -c1-64; cat raw/docker/registry/v2/repositories/app-03/_manifests/tags/v5/current/link`)
+		if want := img.hex() + "\nsha256:" + img.hex(); got != want {
+			t.Errorf("after moving it %d times the tag is %q, want %q", i+1, got, want)
+		}
+	}
+}
