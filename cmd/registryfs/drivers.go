@@ -4,4 +4,5 @@ package main
 import (
 	_ "registryfs/drivers/filesystem"
 	_ "registryfs/drivers/inmemory"
+	_ "registryfs/drivers/s3"
 )

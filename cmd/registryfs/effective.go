@@ -24,8 +24,14 @@ func (m mounting) effective(mountpoint string, s store) (string, error) {
 		{Key: "references", Value: m.references.String()},
 		{Key: "index-children", Value: s.children.Mode.String()},
 		{Key: "state-dir", Value: m.stateDir},
-		{Key: "storage", Value: storage},
 	}
+	if s.network != nil {
+		config = append(config,
+			yaml.MapItem{Key: "memory", Value: s.network.memory.Size()},
+			yaml.MapItem{Key: "cache-dir", Value: m.cacheDir},
+			yaml.MapItem{Key: "cache-size", Value: m.cacheSize})
+	}
+	config = append(config, yaml.MapItem{Key: "storage", Value: storage})
 	if s.remote != "" {
 		config = append(config, yaml.MapItem{Key: "remote", Value: withoutUser(s.remote)})
 	}
@@ -46,6 +52,14 @@ func masked(params map[string]any) map[string]any {
 }
 
 func maskedValue(key string, value any) any {
+	switch key {
+	case "accesskey": // its beginning tells which it is and opens nothing
+		if text := fmt.Sprint(value); value != nil && len(text) >= 8 {
+			return text[:4] + "***"
+		}
+	case "keyid":
+		return value // a name, not a key
+	}
 	for _, word := range secretWords {
 		if strings.Contains(strings.ToLower(key), word) && value != nil && value != "" {
 			return "***"

@@ -12,7 +12,7 @@ func runHelper(argv []string) error {
 	if err != nil {
 		return err
 	}
-	o := options{fake: call.fake}
+	o := options{fake: call.fake, helper: true}
 	app := newApp(&o)
 	args := append([]string{argv[0], "mount"}, call.options...)
 	args, err = arrange(app, append(append(args, "--"), call.positional...))

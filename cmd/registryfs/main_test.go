@@ -37,7 +37,7 @@ func testMain(m *testing.M) int {
 		return 1
 	}
 	// No state, no store and no option of whoever runs the tests.
-	for _, variable := range []string{"XDG_DATA_HOME", "XDG_STATE_HOME"} {
+	for _, variable := range []string{"XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"} {
 		os.Setenv(variable, filepath.Join(dir, variable))
 	}
 	return m.Run()

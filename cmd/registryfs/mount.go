@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/urfave/cli/v2"
 
@@ -10,8 +11,12 @@ import (
 
 const mountHelp = `SOURCE is a registry's root directory (it contains docker/registry/v2, or will),
 or a registry's config.yml, whose storage section and REGISTRY_STORAGE_...
-variables are read by the registry's rules. Without SOURCE it is a store of your
-own in ~/.local/share/registryfs/store, made when absent.
+variables are read by the registry's rules, or s3://BUCKET/PREFIX?PARAMETER=VALUE
+with the parameters of storage.s3. Without SOURCE it is a store of your own in
+~/.local/share/registryfs/store, made when absent.
+
+Credentials for S3 come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, from
+the files in ~/.aws, from the machine's role or from the config.yml.
 
 The command returns when the mount answers; registryfs umount, or SIGTERM, ends
 it. Options may also follow the arguments.
@@ -19,6 +24,8 @@ it. Options may also follow the arguments.
    registryfs mount /var/lib/registry /mnt
    registryfs mount /var/lib/registry /mnt -o ro,allow_other
    registryfs mount /etc/docker/registry/config.yml /mnt --allow-delete
+   registryfs mount 's3://images?region=eu-central-1' /mnt
+   registryfs mount 's3://images/prod?endpoint=http://127.0.0.1:9000' /mnt
    registryfs mount -f --log-level debug /mnt
 
 In fstab, with this program installed as /sbin/mount.registryfs:
@@ -77,6 +84,9 @@ func mountArguments(args []string) (source, mountpoint string, err error) {
 	if mountpoint == "" {
 		return "", "", usagef("MOUNTPOINT is empty")
 	}
+	if strings.Contains(mountpoint, "://") {
+		return "", "", usagef("the MOUNTPOINT after the URL is missing: put the URL in quotes, & ends a command of the shell")
+	}
 	return source, mountpoint, nil
 }
 
@@ -88,8 +98,8 @@ func (o *options) complete(c *cli.Context) error {
 	if len(o.platforms) > 0 && (o.children == nil || *o.children != layout.ChildrenList) {
 		return usagef("--index-platforms goes with --index-children=list")
 	}
-	for _, dir := range []*string{&o.spoolDir, &o.stateDir, &o.logFile} {
-		if *dir == "" {
+	for _, dir := range []*string{&o.spoolDir, &o.stateDir, &o.logFile, &o.cacheDir} {
+		if *dir == "" || dir == &o.cacheDir && *dir == cacheNone {
 			continue
 		}
 		abs, err := filepath.Abs(*dir)

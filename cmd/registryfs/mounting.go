@@ -34,11 +34,17 @@ func (m mounting) run(ctx context.Context, source, mountpoint string) error {
 	if err != nil {
 		return err
 	}
+	if m.helper && s.isS3() {
+		s.source = source // by which mount -a knows what is mounted already
+	}
 	dir, err := prepareMountpoint(mountpoint, m.log)
 	if err != nil {
 		return err
 	}
 	m.chooseStateDir()
+	if s.isS3() {
+		m.chooseCache()
+	}
 	if err := checkApart(dir, s, m.options); err != nil {
 		return err
 	}
@@ -55,7 +61,7 @@ func (m mounting) run(ctx context.Context, source, mountpoint string) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	return m.serve(dir, reg, s)
+	return errors.Join(m.serve(dir, reg, s), s.network.close())
 }
 
 // gcPercent is half of Go's own: most of a mount's memory is a table of the
@@ -83,7 +89,8 @@ func (m mounting) open(ctx context.Context, s *store) (*layout.Registry, error) 
 	if err := m.settleChildren(s); err != nil {
 		return nil, err
 	}
-	driver, err := drivers.Create(ctx, s.driver, s.params)
+	memory := m.budget()
+	driver, err := drivers.Create(ctx, s.driver, withMemory(s.params, memory))
 	var unknown drivers.InvalidStorageDriverError
 	if errors.As(err, &unknown) {
 		return nil, fmt.Errorf("%w: the drivers are %s", err, strings.Join(drivers.Names(), ", "))
@@ -91,20 +98,34 @@ func (m mounting) open(ctx context.Context, s *store) (*layout.Registry, error) 
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", s.source, err)
 	}
+	if drivers.IsRemote(driver) {
+		if s.network, err = m.openNetwork(memory); err != nil {
+			return nil, err
+		}
+	}
 	if s.holdsSomethingElse() {
 		m.log.Warn("there is no registry in the store yet", "store", s.root(), "missing", registryTree)
 	}
-	reg := layout.New(driver, layout.Options{
+	o := layout.Options{
 		Logger:        m.log,
 		References:    m.references,
 		IndexChildren: s.children,
 		URLs:          s.urls,
 		SpoolDir:      m.spoolDir,
 		SpoolMemory:   m.spoolMemory,
-	})
+		Memory:        memory,
+		StateDir:      m.stateDir,
+	}
+	if s.network != nil {
+		o.BlobCache = s.network.cache
+		if err := m.knock(ctx, *s); err != nil {
+			return nil, fmt.Errorf("open the store %s: %w", s.source, err)
+		}
+	}
+	reg := layout.New(driver, o)
 	cache, err := reg.IsPullThroughCache(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("open the store %s: %w", s.source, err)
 	}
 	m.settleAccess(*s, cache)
 	return reg, nil
@@ -158,7 +179,9 @@ func (m mounting) serve(dir string, reg *layout.Registry, s store) error {
 		Umask:        m.umask,
 		TagTTL:       m.tagTTL,
 		StateDir:     m.stateDir,
+		StoreID:      s.id(),
 		Config:       config,
+		Stats:        s.network.stats,
 		MountOptions: m.kernel,
 		Logger:       m.log,
 	})

@@ -101,6 +101,7 @@ func checkApart(mountpoint string, s store, o *options) error {
 	for _, own := range []struct{ what, dir string }{
 		{"--state-dir", o.stateDir},
 		{"--spool-dir", o.spoolDir},
+		{"--cache-dir", o.cacheDir},
 		{"--log-file", o.logFile},
 	} {
 		if own.dir == "" {

@@ -26,6 +26,10 @@ type options struct {
 	spoolMemory int64 // 0: the default of layout
 	stateDir    string
 
+	memory    int64  // 0: defaultMemory
+	cacheDir  string // "": the default one, cacheNone: none
+	cacheSize int64  // 0: what suits the disk
+
 	logLevel slog.Level
 	logJSON  bool
 	logFile  string
@@ -33,11 +37,13 @@ type options struct {
 	deleteSet bool     // allow-delete was given, either way
 	kernel    []string // words of -o that are the kernel's
 	fake      bool     // a mount helper's -f: all but the mount
+	helper    bool     // mount(8) asks
 }
 
 const (
 	accessCategory  = "Access and appearance"
 	contentCategory = "What may be written"
+	remoteCategory  = "Stores over a network (S3)"
 	processCategory = "The serving process"
 )
 
@@ -60,6 +66,10 @@ func (o *options) flags() []cli.Flag {
 		valueFlag("index-children", contentCategory, "`MODE` of which manifests of an index must be there: all, none or list", "all, or what config.yml says", o.setChildren),
 		valueFlag("index-platforms", contentCategory, "`OS/ARCH:...` that --index-children=list demands", "what config.yml says", o.setPlatforms),
 		boolFlag("force-cache-writes", contentCategory, "do not mount a pull-through cache read-only", &o.forceCacheWrites),
+
+		valueFlag("memory", remoteCategory, "`SIZE` of all that is read ahead and waits to be written, at least 64MiB", "256MiB", o.setMemory),
+		pathFlag("cache-dir", remoteCategory, "`DIR` to keep blobs in that were read, or none", "registryfs in the user's cache directory", &o.cacheDir),
+		valueFlag("cache-size", remoteCategory, "`SIZE` that they may have there", "10GiB, at most a tenth of the disk", o.setCacheSize),
 
 		boolFlag("foreground", processCategory, "serve the mount from this process and log to the terminal", &o.foreground, "f"),
 		pathFlag("state-dir", processCategory, "`DIR` for what outlives a mount", "registryfs in the user's state directory", &o.stateDir),

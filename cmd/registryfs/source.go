@@ -14,6 +14,8 @@ import (
 type store struct {
 	registryConfig
 	source string // what the mount table shows
+
+	network *network // nil for a local store
 }
 
 // registryTree is where a registry keeps all it has, below its root directory.
@@ -28,8 +30,10 @@ func findStore(source string, environ []string) (store, error) {
 		c := registryConfig{driver: "inmemory", params: map[string]any{}}
 		return store{registryConfig: c, source: source}, nil
 	}
-	if strings.Contains(source, "://") {
-		return store{}, fmt.Errorf("SOURCE %q is a URL: write a config.yml whose storage section names the driver, and pass that", source)
+	if scheme, _, ok := strings.Cut(source, "://"); ok && strings.EqualFold(scheme, "s3") {
+		return s3Store(source, environ)
+	} else if ok {
+		return store{}, fmt.Errorf("SOURCE is a URL that begins with %s:// and not with s3://: pass s3://BUCKET/PREFIX, a registry's root directory or its config.yml", scheme)
 	}
 	info, err := os.Stat(source)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -79,7 +79,7 @@ func TestFindStoreErrors(t *testing.T) {
 		{"docker/registry", filepath.Join(root, "docker/registry"), "pass its root directory, \"" + root + `"`},
 		{"docker/registry/v2", tree, "pass its root directory, \"" + root + `"`},
 		{"repositories", repositories, "pass its root directory, \"" + root + `"`},
-		{"URL", "s3://bucket/x", "is a URL: write a config.yml"},
+		{"URL", "gs://bucket/x", "begins with gs:// and not with s3://"},
 		{"device", os.DevNull, "is neither a directory nor a file"},
 		{"no config", writeFile(t, filepath.Join(dir, "x.txt"), "hello"), "says version: 0.1, this file does not"},
 		{"a blob", writeFile(t, filepath.Join(dir, "blob"), strings.Repeat("a", maxConfigSize+1)), "too large for a registry's config.yml"},

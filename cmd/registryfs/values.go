@@ -133,6 +133,33 @@ func (o *options) setSpoolMemory(s string) error {
 	return nil
 }
 
+// leastMemory is enough for a few parts of a large blob at once.
+const leastMemory = 64 << 20
+
+func (o *options) setMemory(s string) error {
+	n, err := parseSize(s)
+	if err != nil {
+		return err
+	}
+	if n < leastMemory {
+		return fmt.Errorf("%q is too little: use 64MiB or more", s)
+	}
+	o.memory = n
+	return nil
+}
+
+func (o *options) setCacheSize(s string) error {
+	n, err := parseSize(s)
+	if err != nil {
+		return err
+	}
+	if n == 0 {
+		return fmt.Errorf("%q is too little: --cache-dir=none does without a cache", s)
+	}
+	o.cacheSize = n
+	return nil
+}
+
 func (o *options) setLogLevel(s string) error {
 	switch s {
 	case "debug", "info", "warn", "error":
