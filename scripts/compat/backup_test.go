@@ -20,32 +20,34 @@ import (
 
 // TestRawBackup backs a registry up with rsync and starts another one on the
 // backup.
-func TestRawBackup(t *testing.T) {
-	t.Parallel()
-	dir := standardStore(t, storeV3)
-	want := tags(t, serve(t, registryV3, dir))
-	mnt := mount(t, dir)
+func TestRawBackup(t *testing.T) { onEach(t, testRawBackup) }
+
+func testRawBackup(t *testing.T, k kind) {
+	s := standardStorage(t, k, v3)
+	want := tags(t, serve(t, v3, s))
+	mnt := mount(t, s)
 
 	backup := t.TempDir()
 	rsync(t, filepath.Join(mnt, "raw")+"/", backup+"/")
 	checkQuiet(t, filepath.Join(mnt, "raw")+"/", backup+"/")
-	mustMatch(t, dir, backup)
-	if got := checkServed(t, serve(t, registryV3, backup)); !maps.Equal(got, want) {
+	mustMatch(t, s.dir, backup)
+	if got := checkServed(t, serve(t, v3, storage{dir: backup})); !maps.Equal(got, want) {
 		t.Errorf("the backup has tags %v, want %v", got, want)
 	}
 }
 
 // TestRawMigration writes a registry's whole tree into an empty mount and
 // starts a registry on what that stored.
-func TestRawMigration(t *testing.T) {
-	t.Parallel()
-	from, to := standardStore(t, storeV2), t.TempDir()
-	want := tags(t, serve(t, registryV2, from))
+func TestRawMigration(t *testing.T) { onEach(t, testRawMigration) }
+
+func testRawMigration(t *testing.T, k kind) {
+	from, to := standardStorage(t, onDisk, v2), emptyStorage(t, k)
+	want := tags(t, serve(t, v2, from))
 	mnt := mount(t, to)
-	rsync(t, from+"/", filepath.Join(mnt, "raw")+"/")
-	checkNoTransfer(t, from+"/", filepath.Join(mnt, "raw")+"/")
-	mustMatch(t, from, to, "-x", "_uploads") // empty directories exist in the mount only
-	if got := checkServed(t, serve(t, registryV3, to)); !maps.Equal(got, want) {
+	rsync(t, from.dir+"/", filepath.Join(mnt, "raw")+"/")
+	checkNoTransfer(t, from.dir+"/", filepath.Join(mnt, "raw")+"/")
+	mustMatch(t, from.dir, to.dir, "-x", "_uploads") // empty directories exist in the mount only
+	if got := checkServed(t, serve(t, v3, to)); !maps.Equal(got, want) {
 		t.Errorf("the migrated registry has tags %v, want %v", got, want)
 	}
 }
@@ -55,11 +57,12 @@ func TestRawMigration(t *testing.T) {
 // what was tagged while the first one ran: rsync has looked at a repository's
 // revisions before it comes to its tags. One repository is backed up in the
 // same way. A backup may miss what came late, but what it has is whole.
-func TestBackupOfBusyRegistry(t *testing.T) {
-	t.Parallel()
-	dir := standardStore(t, storeV3)
-	r := serve(t, registryV3, dir)
-	mnt := mount(t, dir)
+func TestBackupOfBusyRegistry(t *testing.T) { onEach(t, testBackupOfBusyRegistry) }
+
+func testBackupOfBusyRegistry(t *testing.T, k kind) {
+	s := standardStorage(t, k, v3)
+	r := serve(t, v3, s)
+	mnt := mount(t, s)
 	old := tagNames(t, r)
 
 	pushed, stop := pushInLoop(t, r.Host)
@@ -82,7 +85,7 @@ func TestBackupOfBusyRegistry(t *testing.T) {
 	}
 	stop()
 
-	restored := serve(t, registryV3, backup)
+	restored := serve(t, v3, storage{dir: backup})
 	held := finished(backup, tagNames(t, restored))
 	checkPulled(t, restored, digests(t, restored, held))
 	t.Logf("%d pushes before the backup, %d while it ran; it has %d tags", before, during, len(held))
@@ -95,11 +98,11 @@ func TestBackupOfBusyRegistry(t *testing.T) {
 		}
 	}
 
-	into := t.TempDir()
+	into := emptyStorage(t, k)
 	target := repository(mount(t, into), "busy/app")
 	run(t, "mkdir", "-p", target)
 	rsync(t, one+"/", target+"/")
-	if got := checkServed(t, serve(t, registryV3, into)); len(got) == 0 {
+	if got := checkServed(t, serve(t, v3, into)); len(got) == 0 {
 		t.Error("the restored repository has no tags")
 	}
 }

@@ -10,14 +10,14 @@ import (
 // TestCorrupt lists a store with broken content in it by every way in.
 func TestCorrupt(t *testing.T) {
 	t.Parallel()
-	dir := standardStore(t, storeV3)
-	r := serve(t, registryV3, dir)
+	s := standardStorage(t, onDisk, v3)
+	r := serve(t, v3, s)
 	want := tags(t, r)
-	planted, err := store.New(dir).Corrupt()
+	planted, err := store.New(s.dir).Corrupt()
 	if err != nil {
 		t.Fatal(err)
 	}
-	mnt := mount(t, dir)
+	mnt := mount(t, s)
 
 	for _, below := range []string{"repositories", "info", "blobs", "raw", "."} {
 		for _, command := range [][]string{{"find"}, {"ls", "-lR"}, {"du", "-s"}} {

@@ -13,17 +13,14 @@ import (
 
 // TestDigests compares what the mount shows with what the registry says, for
 // stores of both registries.
-func TestDigests(t *testing.T) {
-	t.Parallel()
-	for _, s := range []struct {
-		name     string
-		store    func() (string, error)
-		registry func() (string, error)
-	}{{"v3", storeV3, registryV3}, {"2.8", storeV2, registryV2}} {
-		t.Run(s.name, func(t *testing.T) {
-			dir := standardStore(t, s.store)
-			r := serve(t, s.registry, dir)
-			mnt := mount(t, dir, "-o", "ro")
+func TestDigests(t *testing.T) { onEach(t, testDigests) }
+
+func testDigests(t *testing.T, k kind) {
+	for _, version := range []release{v3, v2} {
+		t.Run(version.name, func(t *testing.T) {
+			s := standardStorage(t, k, version)
+			r := serve(t, version, s)
+			mnt := mount(t, s, "-o", "ro")
 			checkDigests(t, r, mnt)
 			checkNames(t, mnt)
 		})

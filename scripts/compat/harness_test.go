@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"registryfs/scripts/compat/internal/s3server"
 	"registryfs/scripts/compat/internal/tools"
 )
 
@@ -102,6 +103,8 @@ func run(t testing.TB, name string, args ...string) string {
 }
 
 // environ keeps the user's own state out of the tests and the tests out of it.
+// It has the credentials of the S3 server.
 func environ() []string {
-	return append(os.Environ(), "LC_ALL=C", "XDG_STATE_HOME="+filepath.Join(scratch, "state"))
+	env := append(os.Environ(), "LC_ALL=C", "XDG_STATE_HOME="+filepath.Join(scratch, "state"))
+	return append(env, s3server.Environ()...)
 }

@@ -19,15 +19,16 @@ import (
 
 // TestKill kills the mount in the middle of writes, a few times over the same
 // store, and looks at what a fresh mount and a registry make of what is left.
-func TestKill(t *testing.T) {
-	t.Parallel()
-	dir := standardStore(t, storeV3)
-	r := serve(t, registryV3, dir)
+func TestKill(t *testing.T) { onEach(t, testKill) }
+
+func testKill(t *testing.T, k kind) {
+	s := standardStorage(t, k, v3)
+	r := serve(t, v3, s)
 	served := tags(t, r)
 	manifests := map[string][]byte{} // the manifests of team/app by digest
 	for tag, d := range served {
 		if name, _, _ := strings.Cut(tag, ":"); name == "team/app" {
-			data, err := os.ReadFile(filepath.Join(dir, "docker/registry/v2/blobs/sha256", d.Hex[:2], d.Hex, "data"))
+			data, err := os.ReadFile(filepath.Join(s.dir, "docker/registry/v2/blobs/sha256", d.Hex[:2], d.Hex, "data"))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -39,15 +40,15 @@ func TestKill(t *testing.T) {
 	var shown []string
 	writes := 0
 	for round := range 5 {
-		kill := mountToKill(t, mnt, dir)
+		kill := mountToKill(t, mnt, s)
 		wait := startWriters(t, mnt, round, manifests)
 		time.Sleep(time.Duration(150+round*97) * time.Millisecond)
 		kill()
 		writes += wait()
 
-		mountAt(t, mnt, dir) // recognises the dead mount point and clears it
+		mountAt(t, mnt, s) // recognises the dead mount point and clears it
 		checkUntorn(t, mnt, manifests)
-		checkLinks(t, dir)
+		checkLinks(t, s.dir)
 		shown = tagsOfMount(t, mnt)
 		unmount(t, mnt)
 	}

@@ -11,12 +11,13 @@ import (
 )
 
 // TestLive copies into a mount with cp and rsync while a registry serves the
-// same directory, and pulls from that.
-func TestLive(t *testing.T) {
-	t.Parallel()
-	dir := standardStore(t, storeV3)
-	r := serve(t, registryV3, dir)
-	mnt := mount(t, dir, "--allow-delete")
+// same storage, and pulls from that.
+func TestLive(t *testing.T) { onEach(t, testLive) }
+
+func testLive(t *testing.T, k kind) {
+	s := standardStorage(t, k, v3)
+	r := serve(t, v3, s)
+	mnt := mount(t, s, "--allow-delete")
 
 	t.Run("new tag", func(t *testing.T) {
 		file := filepath.Join(t.TempDir(), "manifest.json")

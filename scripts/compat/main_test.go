@@ -27,5 +27,11 @@ func runTests(m *testing.M) (code int) {
 		return 1
 	}
 	defer os.RemoveAll(scratch)
+	defer func() {
+		if err := stopS3Server(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop S3 server:", err)
+			code = 1
+		}
+	}()
 	return m.Run()
 }

@@ -11,7 +11,8 @@ import (
 
 // TestREADME runs every command of the README's shell blocks, in their order
 // and in one shell, on a store with the standard images. Only the two places
-// that the README names are put elsewhere.
+// that the README names are put elsewhere. Its bucket has them too, and the
+// environment names its server.
 func TestREADME(t *testing.T) {
 	needFUSE(t)
 	text, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
@@ -31,7 +32,19 @@ func TestREADME(t *testing.T) {
 	run(t, "go", "run", "./cmd/fixture", "-standard", "-o", store)
 	run(t, "sh", "-c", `git -C ../.. ls-files -z -- cmd drivers fusefs layout go.mod go.sum | tar -C ../.. --null -T - -cf - | tar -xf - -C "$0"`, dir)
 
-	script := "set -eux\ncd '" + dir + "'\nexport XDG_DATA_HOME=$PWD/data\n"
+	server, err := s3Server()
+	if err != nil {
+		t.Fatal(err)
+	}
+	bucket, err := server.Bucket("images", "prod")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, "go", "run", "./cmd/fixture", "-standard", "-o", bucket.Dir())
+
+	script := "set -eux\ncd '" + dir + "'\nexport GOCACHE=$(go env GOCACHE)\n" + // else in the next line's
+		"export XDG_DATA_HOME=$PWD/data XDG_STATE_HOME=$PWD/state XDG_CACHE_HOME=$PWD/cache\n"
+	script += "export AWS_ENDPOINT_URL='" + server.Endpoint() + "'\n" // the keys are set for all programs
 	for _, b := range blocks {
 		script += b[1]
 	}

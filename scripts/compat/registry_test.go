@@ -19,10 +19,10 @@ import (
 	"github.com/google/go-containerregistry/pkg/v1/remote"
 )
 
-// serve runs a registry on rootdirectory until the test ends.
-func serve(t testing.TB, find func() (string, error), rootdirectory string) *registry.Registry {
+// serve runs a registry on a storage until the test ends.
+func serve(t testing.TB, version release, s storage) *registry.Registry {
 	t.Helper()
-	r, err := registry.Start(t.Context(), program(t, find), rootdirectory)
+	r, err := startOn(t.Context(), program(t, version.find), s)
 	if err != nil {
 		t.Fatal(err)
 	}

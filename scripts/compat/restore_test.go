@@ -7,11 +7,12 @@ import (
 
 // TestRestoreRepository carries repositories from one mount into another,
 // empty one.
-func TestRestoreRepository(t *testing.T) {
-	t.Parallel()
-	from, to := standardStore(t, storeV3), t.TempDir()
+func TestRestoreRepository(t *testing.T) { onEach(t, testRestoreRepository) }
+
+func testRestoreRepository(t *testing.T, k kind) {
+	from, to := standardStorage(t, k, v3), emptyStorage(t, k)
 	source, target := mount(t, from), mount(t, to)
-	want := tags(t, serve(t, registryV3, from))
+	want := tags(t, serve(t, v3, from))
 
 	names := []string{"team/app", "team/multi", "team/docker", "team/signed", "a", "foo/d/in"}
 	for _, name := range names {
@@ -23,7 +24,7 @@ func TestRestoreRepository(t *testing.T) {
 		mustMatch(t, repository(source, name), repository(target, name))
 	}
 
-	r := serve(t, registryV3, to)
+	r := serve(t, v3, to)
 	got := checkServed(t, r)
 	for tag, digest := range want {
 		restored := false

@@ -15,37 +15,16 @@ import (
 	"registryfs/scripts/compat/internal/tools"
 )
 
-// The stores that a registry of each kind has written, made once.
-var (
-	storeV3 = sync.OnceValues(func() (string, error) { return writeStore("v3", registryV3) })
-	storeV2 = sync.OnceValues(func() (string, error) { return writeStore("v2", registryV2) })
-)
-
-// standardStore returns a copy of one of these, for the test to change.
-func standardStore(t testing.TB, make func() (string, error)) string {
-	t.Helper()
-	made, err := make()
-	need(t, err)
-	dir := t.TempDir()
-	run(t, "cp", "-a", made+"/.", dir)
-	return dir
-}
-
-// writeStore pushes the standard images through a registry; skopeo, where it is
-// installed, adds docker images that it has converted.
-func writeStore(name string, find func() (string, error)) (_ string, err error) {
-	program, err := find()
-	if err != nil {
-		return "", err
-	}
+// writeStandard pushes the standard images through a registry; skopeo, where it
+// is installed, adds docker images that it has converted.
+func writeStandard(program string, s storage) (err error) {
 	pushes, err := standardImages()
 	if err != nil {
-		return "", err
+		return err
 	}
-	dir := filepath.Join(scratch, name)
-	r, err := registry.Start(context.Background(), program, dir)
+	r, err := startOn(context.Background(), program, s)
 	if err != nil {
-		return "", err
+		return err
 	}
 	defer func() {
 		if stopErr := r.Stop(); err == nil {
@@ -53,9 +32,9 @@ func writeStore(name string, find func() (string, error)) (_ string, err error) 
 		}
 	}()
 	if err := images.PushAll(r.Client(context.Background()), pushes); err != nil {
-		return "", err
+		return err
 	}
-	return dir, convert(r)
+	return convert(r)
 }
 
 // convert has skopeo push docker's formats, a list of manifests among them.
@@ -95,17 +74,14 @@ func TestStoreAsRegistriesWriteIt(t *testing.T) {
 	if err := images.PushAll(store.New(direct), pushes); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []struct {
-		name string
-		find func() (string, error)
-	}{{"v3", registryV3}, {"2.8", registryV2}} {
+	for _, r := range []release{v3, v2} {
 		t.Run(r.name, func(t *testing.T) {
-			dir := t.TempDir()
-			server := serve(t, r.find, dir)
+			s := emptyStorage(t, onDisk)
+			server := serve(t, r, s)
 			if err := images.PushAll(server.Client(t.Context()), pushes); err != nil {
 				t.Fatal(err)
 			}
-			mustMatch(t, direct, dir)
+			mustMatch(t, direct, s.dir)
 		})
 	}
 }
@@ -122,7 +98,7 @@ func TestGeneratedStore(t *testing.T) {
 	if err := s.PushBig("big/image", "1", 3<<20, 7); err != nil {
 		t.Fatal(err)
 	}
-	r := serve(t, registryV3, dir)
+	r := serve(t, v3, storage{dir: dir})
 	served := checkServed(t, r)
 	if got, want := len(served), 6*12+1; got != want {
 		t.Errorf("the registry serves %d tags, want %d", got, want)
@@ -144,14 +120,14 @@ func TestGeneratedStore(t *testing.T) {
 // TestCorruptStore sees that the broken content leaves the rest alone.
 func TestCorruptStore(t *testing.T) {
 	t.Parallel()
-	dir := standardStore(t, storeV3)
-	r := serve(t, registryV3, dir)
-	planted, err := store.New(dir).Corrupt()
+	s := standardStorage(t, onDisk, v3)
+	r := serve(t, v3, s)
+	planted, err := store.New(s.dir).Corrupt()
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, p := range planted {
-		if _, err := os.Lstat(filepath.Join(dir, p.Path)); err != nil {
+		if _, err := os.Lstat(filepath.Join(s.dir, p.Path)); err != nil {
 			t.Errorf("%s: %v", p.What, err)
 		}
 	}

@@ -22,6 +22,8 @@ type bench struct {
 	registryfs string // the programs
 	floor      string
 	dirs       []string // made by newDir
+	s3env      *s3Env   // nil until a task needs it
+	begun      bool     // the table of what is not on S3
 
 	out, progress io.Writer
 }
@@ -36,6 +38,12 @@ type sizes struct {
 	settle       time.Duration
 	puts, copies int // a run
 	opens        int // a run
+
+	s3Small  store.Sizes
+	s3Layers []int64 // further ones, in MiB
+	s3PutMiB int64
+	s3Reads  int // of 64 KiB, a run
+	s3Firsts int // files opened, a run
 }
 
 var fullSizes = sizes{
@@ -48,6 +56,11 @@ var fullSizes = sizes{
 	puts:     100,
 	copies:   40,
 	opens:    20_000,
+	s3Small:  store.Sizes{Repositories: 20, Tags: 20, Moved: 20, Images: 9, Layers: 3, LayerBytes: 16 << 10, Seed: 1},
+	s3Layers: []int64{64, 12, 12, 12, 12, 12, 12},
+	s3PutMiB: 256,
+	s3Reads:  100,
+	s3Firsts: 60,
 }
 
 var quickSizes = sizes{
@@ -60,6 +73,11 @@ var quickSizes = sizes{
 	puts:     5,
 	copies:   3,
 	opens:    200,
+	s3Small:  store.Sizes{Repositories: 3, Tags: 4, Moved: 2, Images: 2, Layers: 2, LayerBytes: 1 << 10, Seed: 1},
+	s3Layers: []int64{2},
+	s3PutMiB: 20,
+	s3Reads:  5,
+	s3Firsts: 3,
 }
 
 func newBench(ctx context.Context, o options) (_ *bench, err error) {
@@ -141,4 +159,10 @@ func (b *bench) log(format string, args ...any) {
 	fmt.Fprintf(b.progress, "bench: "+format+"\n", args...)
 }
 
-func (b *bench) close() error { return os.RemoveAll(b.work) }
+func (b *bench) close() error {
+	var err error
+	if b.s3env != nil {
+		err = b.s3env.close()
+	}
+	return errors.Join(err, os.RemoveAll(b.work))
+}

@@ -50,6 +50,7 @@ func command(ctx context.Context, a account, name string, args ...string) *exec.
 	cmd.Dir = "/"
 	cmd.Env = append(os.Environ(), "LC_ALL=C")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: a.credential, Setpgid: true}
+	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) } // with those that it has started
 	return cmd
 }
 

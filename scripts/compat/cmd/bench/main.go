@@ -22,6 +22,9 @@ type options struct {
 	quick   bool
 	verbose bool
 	tasks   []string
+
+	withPeers     bool // for the tasks on S3
+	near, distant bool
 }
 
 func main() {
@@ -49,6 +52,9 @@ func parse(root string, args []string) (options, error) {
 	flags.IntVar(&o.runs, "runs", 5, "how often to measure; medians are shown")
 	flags.BoolVar(&o.quick, "quick", false, "one run of small sizes, to see that all of it works")
 	flags.BoolVar(&o.verbose, "verbose", false, "show the least and the largest value beside the median")
+	flags.BoolVar(&o.withPeers, "peers", true, "S3: measure rclone mount and s3fs too, and install them")
+	flags.BoolVar(&o.near, "near", true, "S3: measure with the server on loopback")
+	flags.BoolVar(&o.distant, "far", true, "S3: measure with the server behind a delay")
 	flags.Usage = func() {
 		fmt.Fprintf(flags.Output(), "usage: scripts/bench [option...] [task...]\ntasks: %s\n", strings.Join(taskNames(), " "))
 		flags.PrintDefaults()
@@ -69,7 +75,7 @@ func parse(root string, args []string) (options, error) {
 		return o, errors.New("--runs needs at least 1")
 	}
 	for _, name := range o.tasks {
-		if !slices.Contains(taskNames(), name) {
+		if name != "s3" && !slices.Contains(taskNames(), name) {
 			return o, fmt.Errorf("there is no task %q: there are %s", name, strings.Join(taskNames(), ", "))
 		}
 	}
@@ -90,7 +96,24 @@ var tasks = []task{
 	{"memory", (*bench).memory},
 	{"put", (*bench).put},
 	{"open", (*bench).open},
+	{"s3list", (*bench).s3List},
+	{"s3digests", (*bench).s3Digests},
+	{"s3rsync", (*bench).s3Rsync},
+	{"s3read", (*bench).s3Read},
+	{"s3random", (*bench).s3Random},
+	{"s3first", (*bench).s3First},
+	{"s3put", (*bench).s3Put},
+	{"s3again", (*bench).s3Again},
+	{"s3memory", (*bench).s3Memory},
 }
+
+// wanted reports whether a task was asked for; "s3" asks for all on S3, and
+// nothing for all there are.
+func (o options) wanted(task string) bool {
+	return len(o.tasks) == 0 || slices.Contains(o.tasks, task) || onS3(task) && slices.Contains(o.tasks, "s3")
+}
+
+func onS3(task string) bool { return strings.HasPrefix(task, "s3") }
 
 func taskNames() []string {
 	var names []string
@@ -113,8 +136,11 @@ func run(o options) (err error) {
 	}
 	var failed []error
 	for _, t := range tasks {
-		if len(o.tasks) > 0 && !slices.Contains(o.tasks, t.name) {
+		if !o.wanted(t.name) {
 			continue
+		}
+		if !onS3(t.name) {
+			b.beginTable()
 		}
 		start := time.Now()
 		b.log("%s ...", t.name)

@@ -59,16 +59,10 @@ const (
 
 // start runs a server in the foreground until it logs that it is mounted.
 func start(ctx context.Context, a account, mountpoint, program string, args ...string) (*server, error) {
-	s := &server{mountpoint: mountpoint, log: &readyLog{ready: make(chan struct{})}, ended: make(chan error, 1)}
-	// Not with ctx, whose end would kill it before it has unmounted.
-	s.cmd = command(context.WithoutCancel(ctx), a, program, args...)
-	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
-	if err := s.cmd.Start(); err != nil {
+	s, err := launch(ctx, a, mountpoint, program, args...)
+	if err != nil {
 		return nil, err
 	}
-	go func() { s.ended <- s.cmd.Wait() }()
-
-	var err error
 	select {
 	case <-s.log.ready:
 		return s, nil
@@ -80,6 +74,19 @@ func start(ctx context.Context, a account, mountpoint, program string, args ...s
 		err = fmt.Errorf("%s did not log that it is mounted\n%s", program, s.log.text())
 	}
 	return nil, errors.Join(err, s.stop())
+}
+
+// launch runs a server and does not wait until it has mounted.
+func launch(ctx context.Context, a account, mountpoint, program string, args ...string) (*server, error) {
+	s := &server{mountpoint: mountpoint, log: &readyLog{ready: make(chan struct{})}, ended: make(chan error, 1)}
+	// Not with ctx, whose end would kill it before it has unmounted.
+	s.cmd = command(context.WithoutCancel(ctx), a, program, args...)
+	s.cmd.Stdout, s.cmd.Stderr = s.log, s.log
+	if err := s.cmd.Start(); err != nil {
+		return nil, err
+	}
+	go func() { s.ended <- s.cmd.Wait() }()
+	return s, nil
 }
 
 // stop unmounts and waits for the process, by force if need be.

@@ -84,7 +84,7 @@ func (b *bench) line(cells ...string) {
 	fmt.Fprintf(b.out, "| %s |\n", strings.Join(cells, " | "))
 }
 
-// printHeader says what was measured where, and begins the table.
+// printHeader says what was measured where.
 func (b *bench) printHeader(ctx context.Context) error {
 	version, err := exec.CommandContext(ctx, b.registryfs, "version").Output()
 	if err != nil {
@@ -93,9 +93,17 @@ func (b *bench) printHeader(ctx context.Context) error {
 	fmt.Fprintf(b.out, "`./scripts/bench %s`: medians of %d runs\n\n", strings.Join(b.args, " "), b.runs)
 	fmt.Fprintf(b.out, "%s; %s; %d CPUs (%s); %s; %s\n\n", bytes.TrimSpace(version), kernel(),
 		runtime.NumCPU(), cpuModel(), memory(), b.fileSystem())
+	return nil
+}
+
+// beginTable begins the table of the tasks that are not on S3, once.
+func (b *bench) beginTable() {
+	if b.begun {
+		return
+	}
+	b.begun = true
 	b.line("task", "native or floor", "mount", "ratio or rate", "wanted")
 	b.line("---", "---", "---", "---", "---")
-	return nil
 }
 
 func kernel() string {

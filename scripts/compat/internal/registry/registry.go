@@ -1,28 +1,29 @@
 package registry
 
 import (
-	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"syscall"
 	"time"
+
+	"registryfs/scripts/compat/internal/process"
 )
 
-// config is the registry's configuration, with its rootdirectory and address.
+// config is the registry's configuration, with its storage driver, that one's
+// parameters and its own address.
 const config = `version: 0.1
 log: {level: warn, accesslog: {disabled: true}}
 storage:
   delete: {enabled: true}
   redirect: {disable: true}
   maintenance: {uploadpurging: {enabled: false}}
-  filesystem: {rootdirectory: %q}
+  %s: %s
 http: {addr: %q, secret: compat}
 `
 
@@ -35,14 +36,24 @@ type Registry struct {
 	Host string
 
 	cmd    *exec.Cmd
-	log    lockedBuffer
+	log    process.Output
 	config string
 	exited chan struct{} // closed when the process has ended
 }
 
 // Start runs program on rootdirectory and returns when it answers requests.
 func Start(ctx context.Context, program, rootdirectory string) (*Registry, error) {
-	host, err := freeAddress(ctx)
+	return StartOn(ctx, program, "filesystem", map[string]any{"rootdirectory": rootdirectory})
+}
+
+// StartOn runs program on what a storage driver with these parameters keeps,
+// and returns when it answers requests.
+func StartOn(ctx context.Context, program, driver string, params map[string]any) (*Registry, error) {
+	storage, err := json.Marshal(params) // which is YAML, too
+	if err != nil {
+		return nil, fmt.Errorf("configure registry: %w", err)
+	}
+	host, err := process.FreeAddress(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +63,14 @@ func Start(ctx context.Context, program, rootdirectory string) (*Registry, error
 	}
 	r := &Registry{Host: host, config: dir, exited: make(chan struct{})}
 	file := filepath.Join(dir, "config.yml")
-	if err := os.WriteFile(file, fmt.Appendf(nil, config, rootdirectory, host), 0o600); err != nil {
+	if err := os.WriteFile(file, fmt.Appendf(nil, config, driver, storage, host), 0o600); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}
 
 	// Not CommandContext: the process lives until Stop.
 	r.cmd = exec.Command(program, "serve", file)
-	r.cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none")
+	// Version 1 of the AWS SDK, in 2.8, fails when it is given a CA bundle.
+	r.cmd.Env = append(os.Environ(), "OTEL_TRACES_EXPORTER=none", "AWS_CA_BUNDLE=")
 	r.cmd.Stdout, r.cmd.Stderr = &r.log, &r.log
 	r.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := r.cmd.Start(); err != nil {
@@ -111,32 +123,4 @@ func (r *Registry) Stop() error {
 	}
 	<-r.exited
 	return errors.Join(err, os.RemoveAll(r.config))
-}
-
-func freeAddress(ctx context.Context) (string, error) {
-	var lc net.ListenConfig
-	l, err := lc.Listen(ctx, "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", fmt.Errorf("find a free port: %w", err)
-	}
-	defer l.Close()
-	return l.Addr().String(), nil
-}
-
-// lockedBuffer is a buffer that is read while a process writes to it.
-type lockedBuffer struct {
-	mu  sync.Mutex // guards the following
-	buf bytes.Buffer
-}
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.Write(p)
-}
-
-func (b *lockedBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.buf.String()
 }

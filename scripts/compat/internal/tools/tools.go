@@ -15,21 +15,39 @@ import (
 )
 
 // Registry builds distribution's registry v3 and returns its path.
-func Registry(ctx context.Context) (string, error) { return goTool(ctx, "registry") }
+func Registry(ctx context.Context) (string, error) { return goTool(ctx, ".", "registry") }
 
 // Crane builds go-containerregistry's crane and returns its path.
-func Crane(ctx context.Context) (string, error) { return goTool(ctx, "crane") }
+func Crane(ctx context.Context) (string, error) { return goTool(ctx, ".", "crane") }
 
-// goTool builds a tool of this module, in the directory of the module. The go
-// command keeps the program in its build cache.
-func goTool(ctx context.Context, name string) (string, error) {
+// Versitygw builds Versity's S3 gateway and returns its path.
+func Versitygw(ctx context.Context) (string, error) { return goTool(ctx, "versitygw", "versitygw") }
+
+// goTool builds a tool of a module, that of this package or one in a directory
+// below. The working directory may be anywhere in this module. The go command
+// keeps the program in its build cache.
+func goTool(ctx context.Context, dir, name string) (string, error) {
+	root, err := moduleRoot(ctx)
+	if err != nil {
+		return "", err
+	}
 	cmd := exec.CommandContext(ctx, "go", "tool", "-n", name)
+	cmd.Dir = filepath.Join(root, dir)
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
 	if err := cmd.Run(); err != nil {
 		return "", fmt.Errorf("build %s: %w\n%s", name, err, stderr.Bytes())
 	}
 	return strings.TrimSpace(stdout.String()), nil
+}
+
+// moduleRoot is the directory of the module that the working directory is in.
+func moduleRoot(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, "go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", fmt.Errorf("find the module: %w", err)
+	}
+	return filepath.Dir(strings.TrimSpace(string(out))), nil
 }
 
 // DockerRegistry returns the path of Debian's docker-registry 2.8.

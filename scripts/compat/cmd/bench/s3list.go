@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// distances are those of the server that are asked for.
+func (e *s3Env) distances() (out []bool) {
+	if e.near {
+		out = append(out, false)
+	}
+	if e.distant {
+		out = append(out, true)
+	}
+	return out
+}
+
+func where(far bool) string {
+	if far {
+		return "far"
+	}
+	return "near"
+}
+
+// inSeconds measures what the raw program does.
+func inSeconds(do func(context.Context, *rawS3) error) func(context.Context, *rawS3) (float64, error) {
+	return func(ctx context.Context, r *rawS3) (float64, error) {
+		start := time.Now()
+		err := do(ctx, r)
+		return time.Since(start).Seconds(), err
+	}
+}
+
+// s3List lists the whole tree, as every backup does.
+func (b *bench) s3List(ctx context.Context) error {
+	e, err := b.s3(ctx)
+	if err != nil {
+		return err
+	}
+	for _, far := range e.distances() {
+		s, err := e.medium(ctx)
+		if far {
+			s, err = e.small(ctx)
+		}
+		if err != nil {
+			return err
+		}
+		if err := e.compare(ctx, e.listing(s, far)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *s3Env) listing(s *s3Store, far bool) *comparison {
+	var floor listings
+	list := func(ctx context.Context, m *s3Mount) (float64, error) { return ran(ctx, "ls", "-lR", m.path("")) }
+	cold := &phase{
+		task: fmt.Sprintf("`ls -lR` of %v, %s, cold", s, where(far)), format: "%.2f s",
+		raw: inSeconds(func(ctx context.Context, r *rawS3) error {
+			_, err := r.list(ctx, "")
+			return err
+		}),
+		floor: func(ctx context.Context) (float64, error) {
+			err := e.listFloor(ctx, s.tree, &floor)
+			return last(floor.cold), err
+		},
+		mount: list,
+		wants: []want{mostOf(1.5, "floor", floorsOf), fewRequests(40)},
+	}
+	if far {
+		cold.wants = []want{most(2, "s")}
+	}
+	again := &phase{
+		task: "the same again", format: "%.2f s",
+		floor: func(context.Context) (float64, error) { return last(floor.repeated), nil },
+		mount: list,
+	}
+	return &comparison{store: s, far: far, phases: []*phase{cold, again}}
+}
+
+func last(s samples) float64 {
+	if len(s) == 0 {
+		return 0
+	}
+	return s[len(s)-1]
+}
+
+// s3Digests lists every tag with its digest.
+func (b *bench) s3Digests(ctx context.Context) error {
+	e, err := b.s3(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := e.medium(ctx)
+	if err != nil {
+		return err
+	}
+	for _, far := range e.distances() {
+		limit := 1.0
+		if far {
+			limit = 1.5
+		}
+		err := e.compare(ctx, &comparison{store: s, far: far, own: true, phases: []*phase{{
+			task: fmt.Sprintf("`ls -l info/*/_digests`: %d repositories, %d tags, %s", e.sizes.medium.Repositories,
+				e.sizes.medium.Repositories*e.sizes.medium.Tags, where(far)),
+			format: "%.2f s",
+			raw: inSeconds(func(ctx context.Context, r *rawS3) error {
+				return r.tags(ctx, "docker/registry/v2/repositories/")
+			}),
+			mount: func(ctx context.Context, m *s3Mount) (float64, error) {
+				// Names have one to three parts.
+				const list = `cd "$1" && ls -l */_digests */*/_digests */*/*/_digests`
+				return ran(ctx, "sh", "-c", list, "sh", filepath.Join(m.mountpoint, "info"))
+			},
+			wants: []want{most(limit, "s"), fewRequests(150)},
+		}}})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// s3Rsync takes a backup and, by a fresh mount, another one to the same place.
+func (b *bench) s3Rsync(ctx context.Context) error {
+	e, err := b.s3(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := e.small(ctx)
+	if err != nil {
+		return err
+	}
+	for _, far := range e.distances() {
+		if err := e.compare(ctx, e.backingUp(s, far)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *s3Env) backingUp(s *s3Store, far bool) *comparison {
+	firstLimit, secondLimit := 4.0, 1.5
+	if far {
+		firstLimit, secondLimit = 15, 2.5
+	}
+	rsync := func(ctx context.Context, m *s3Mount) (float64, error) {
+		return ran(ctx, "rsync", "-a", m.path("")+"/", m.scratch+"/")
+	}
+	return &comparison{store: s, far: far, phases: []*phase{
+		{
+			task: fmt.Sprintf("`rsync -a` of %v, %s", s, where(far)), format: "%.2f s",
+			raw: inSeconds(func(ctx context.Context, r *rawS3) error {
+				dir, err := e.newDir("raw")
+				if err != nil {
+					return err
+				}
+				defer func() { _ = os.RemoveAll(dir) }()
+				return r.backup(ctx, dir)
+			}),
+			mount: func(ctx context.Context, m *s3Mount) (float64, error) {
+				took, err := rsync(ctx, m)
+				if err != nil {
+					return 0, err
+				}
+				if err := e.sync(ctx); err != nil {
+					return 0, err
+				}
+				if _, err := ran(ctx, "diff", "-r", s.tree, m.scratch); err != nil {
+					return 0, fmt.Errorf("the backup is not the store: %w", err)
+				}
+				return took, nil
+			},
+			wants: []want{most(firstLimit, "s")},
+		},
+		{
+			task: "the same again, no change", format: "%.2f s", remount: true,
+			raw: inSeconds(func(ctx context.Context, r *rawS3) error {
+				_, err := r.list(ctx, "")
+				return err
+			}),
+			mount: rsync,
+			wants: []want{most(secondLimit, "s"), fewRequests(10)},
+		},
+	}}
+}
