@@ -337,13 +337,17 @@ func (s *fsys) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, _ *fuse.E
 }
 
 // Readlink implements fuse.RawFileSystem.
-func (s *fsys) Readlink(_ <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
-	_, obj := s.nodes.get(h.NodeId)
+func (s *fsys) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
+	n, obj := s.nodes.get(h.NodeId)
 	l, ok := obj.(linkTarget)
 	if !ok {
 		return nil, fuse.EINVAL
 	}
-	return []byte(l.readlink()), fuse.OK
+	to, err := l.readlink(look(cancel, h))
+	if err != nil {
+		return nil, s.fail("readlink", n, "", err)
+	}
+	return []byte(to), fuse.OK
 }
 
 // What the default answers with ENOSYS is never asked again, which is right

@@ -3,7 +3,6 @@ package fusefs
 import (
 	"context"
 	"iter"
-	"time"
 
 	"registryfs/layout"
 )
@@ -106,5 +105,3 @@ func (d *historyDir) list(ctx context.Context) iter.Seq2[entry, error] {
 		}
 	}
 }
-
-func unixNano(n int64) time.Time { return time.Unix(0, n) }

@@ -102,35 +102,45 @@ func (d *digestsDir) lookup(ctx context.Context, name string) (found, error) {
 	if err != nil {
 		return found{}, err
 	}
+	l := &symlink{d, t}
+	a, err := l.attr(ctx)
+	return found{d.s.secret.of("symlink", string(d.repo.Name()), name, d.target(&t)), l, a}, err
+}
+
+// target is where the symlink of a tag leads.
+func (d *digestsDir) target(t *layout.Tag) string {
+	if t.Digest == "" {
+		return "unreadable-link"
+	}
 	// From info/<name>/_digests up to the root: one more than the name has parts.
 	up := strings.Repeat("../", strings.Count(string(d.repo.Name()), "/")+3)
-	to := "unreadable-link"
-	if t.Digest != "" {
-		to = up + "repositories/" + string(d.repo.Name()) + "/_manifests/" + string(t.Digest.Algorithm()) + "/" + t.Digest.Encoded()
-	}
-	l := &symlink{to, t.Tagged.UnixNano()}
-	a, err := l.attr(ctx)
-	a.mtime = t.Tagged
-	return found{d.s.secret.of("symlink", string(d.repo.Name()), name, to), l, a}, err
+	return up + "repositories/" + string(d.repo.Name()) + "/_manifests/" + string(t.Digest.Algorithm()) + "/" + t.Digest.Encoded()
 }
 
 func (d *digestsDir) list(ctx context.Context) iter.Seq2[entry, error] {
 	return d.s.listTags(ctx, d.repo)
 }
 
-// symlink is a symbolic link of info/.
+// symlink is a tag as a symbolic link to its manifest.
 type symlink struct {
-	to    string
-	mtime int64 // Unix nanoseconds
+	d   *digestsDir
+	tag layout.Tag
 }
 
 var _ = (linkTarget)((*symlink)(nil))
 
 func (l *symlink) attr(context.Context) (attr, error) {
-	return attr{mode: syscall.S_IFLNK | 0o777, size: int64(len(l.to)), mtime: unixNano(l.mtime), nlink: 1, ttl: mutable}, nil
+	size := int64(len(l.d.target(&l.tag)))
+	return attr{mode: syscall.S_IFLNK | 0o777, size: size, mtime: l.tag.Tagged, nlink: 1, ttl: mutable}, nil
 }
 
-func (l *symlink) readlink() string { return l.to }
+func (l *symlink) readlink(ctx context.Context) (string, error) {
+	t, err := l.d.s.tagNow(ctx, l.d.repo, &l.tag)
+	if err != nil {
+		return "", err
+	}
+	return l.d.target(&t), nil
+}
 
 // uploadsDir is _uploads: the uploads that clients have begun.
 type uploadsDir struct {

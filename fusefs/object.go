@@ -78,7 +78,7 @@ type (
 
 	// linkTarget is a symbolic link.
 	linkTarget interface {
-		readlink() string
+		readlink(ctx context.Context) (string, error)
 	}
 
 	// attributed has user.oci.* attributes.

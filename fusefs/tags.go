@@ -143,7 +143,7 @@ func (s *fsys) tagFound(repo layout.Repository, t *layout.Tag) found {
 	if t.Problem != nil {
 		return found{key: k, obj: &brokenFile{s, t.Problem, t.Tagged}, attr: fileAttr(0, t.Tagged, mutable)}
 	}
-	f := &tagFile{s, repo, t.Name, t.Digest, t.Size, t.Tagged.UnixNano()}
+	f := &tagFile{s, repo, t.Name, t.Digest, t.Size, t.Tagged.UnixNano(), t.Asked}
 	return found{key: k, obj: f, attr: fileAttr(t.Size, t.Tagged, mutable)}
 }
 
@@ -155,7 +155,8 @@ type tagFile struct {
 	tag    layout.TagName
 	digest digest.Digest
 	size   int64
-	tagged int64 // Unix nanoseconds
+	tagged int64     // Unix nanoseconds
+	asked  time.Time // when the store said so
 }
 
 var (
@@ -168,7 +169,7 @@ func (f *tagFile) attr(ctx context.Context) (attr, error) {
 	t, err := f.repo.Tags().Digest(ctx, f.tag)
 	if isAbsent(err) || (err == nil && t.Digest != f.digest) {
 		// Moved or gone by now. Those who have it open keep what they opened.
-		return fileAttr(f.size, unixNano(f.tagged), mutable), nil
+		return fileAttr(f.size, time.Unix(0, f.tagged), mutable), nil
 	}
 	if err != nil {
 		return attr{}, err
@@ -176,7 +177,18 @@ func (f *tagFile) attr(ctx context.Context) (attr, error) {
 	return fileAttr(f.size, t.Tagged, mutable), nil
 }
 
-func (f *tagFile) open(context.Context, *node) (reader, uint32, error) {
+// open looks at the tag again if what a walk's listing said of it is older than
+// the kernel's own belief in a name would be. The name of one that has been moved
+// is looked up again.
+func (f *tagFile) open(ctx context.Context, _ *node) (reader, uint32, error) {
+	t, err := f.s.tagNow(ctx, f.repo, &layout.Tag{Name: f.tag, Descriptor: layout.Descriptor{Digest: f.digest}, Asked: f.asked})
+	if isAbsent(err) || err == nil && t.Digest != f.digest {
+		if caller, ok := fuse.FromContext(ctx); ok && f.s.again.first(caller.Pid) {
+			return nil, 0, syscall.ESTALE
+		}
+	} else if err != nil {
+		return nil, 0, err
+	}
 	f.s.reg.Served(f.repo.Name(), f.digest)
 	return f.s.blobReader(f.digest, f.size), 0, nil
 }
@@ -186,6 +198,16 @@ func (f *tagFile) system() *fsys                { return f.s }
 
 func (f *tagFile) setModTime(ctx context.Context, t time.Time) error {
 	return f.repo.Tags().SetModTime(ctx, f.tag, t)
+}
+
+// tagNow is the tag, or what it is by now if the store was asked for it longer
+// ago than Options.TagTTL. A local store is not asked again: its names are never
+// older than the kernel takes them to be.
+func (s *fsys) tagNow(ctx context.Context, repo layout.Repository, t *layout.Tag) (layout.Tag, error) {
+	if !s.reg.IsRemote() || time.Since(t.Asked) <= s.opts.TagTTL {
+		return *t, nil
+	}
+	return repo.Tags().Digest(ctx, t.Name)
 }
 
 // brokenFile is a name whose content is missing or wrong: listed, so that it

@@ -8,6 +8,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"registryfs/drivers"
+	"registryfs/layout/ahead"
 )
 
 // A link is a file that holds a digest and nothing else, no newline either.
@@ -27,17 +28,22 @@ type link struct {
 	digest  digest.Digest // "" with a problem
 	raw     []byte
 	modTime time.Time
-	problem error // ErrCorrupt
+	asked   time.Time // when the store was asked
+	problem error     // ErrCorrupt
 }
 
 // readLink reads the link at path with one request. A link that is damaged is
 // no error but has a problem; one that is not there is fs.ErrNotExist.
 func (r *Registry) readLink(ctx context.Context, path string) (link, error) {
+	asked := time.Now()
 	content, info, err := drivers.GetContentInfo(ctx, r.driver, path)
 	if err != nil {
 		return link{}, fmt.Errorf("read link: %w", err)
 	}
-	l := link{raw: content, modTime: info.ModTime()}
+	if t := ahead.Asked(info); !t.IsZero() {
+		asked = t
+	}
+	l := link{raw: content, modTime: info.ModTime(), asked: asked}
 	if l.digest, err = parseLink(content); err != nil {
 		l.problem = fmt.Errorf("link %s: %w: %w", path, ErrCorrupt, err)
 	}

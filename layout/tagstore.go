@@ -26,6 +26,7 @@ type Tag struct {
 	Name TagName
 	Descriptor
 	Tagged time.Time // when it was moved there
+	Asked  time.Time // when the store was asked: under Listing and Reading not always now
 }
 
 // All yields the tags, in no order. A repository that is missing has none. A
@@ -64,7 +65,7 @@ func (s TagStore) Get(ctx context.Context, tag TagName) (Tag, error) {
 	if err != nil {
 		return Tag{}, fmt.Errorf("tag %s of %s: %w", tag, s.p.name, err)
 	}
-	return Tag{Name: tag, Descriptor: desc, Tagged: l.modTime}, nil
+	return Tag{Name: tag, Descriptor: desc, Tagged: l.modTime, Asked: l.asked}, nil
 }
 
 // Digest is Get without a look at the manifest: it has no Size, and that the
@@ -74,7 +75,7 @@ func (s TagStore) Digest(ctx context.Context, tag TagName) (Tag, error) {
 	if err != nil {
 		return Tag{}, err
 	}
-	return Tag{Name: tag, Descriptor: Descriptor{Digest: l.digest, Problem: l.problem}, Tagged: l.modTime}, nil
+	return Tag{Name: tag, Descriptor: Descriptor{Digest: l.digest, Problem: l.problem}, Tagged: l.modTime, Asked: l.asked}, nil
 }
 
 // current reads the tag's current link.

@@ -142,6 +142,15 @@ func (f fileInfo) ModTime() time.Time {
 // IsDir implements drivers.FileInfo.
 func (f fileInfo) IsDir() bool { return false }
 
+// Asked is when the store was asked for what describes a file; the zero time if
+// that was for this file alone.
+func Asked(info drivers.FileInfo) time.Time {
+	if f, ok := info.(fileInfo); ok {
+		return f.page.asked
+	}
+	return time.Time{}
+}
+
 // ETag answers drivers.ETag.
 func (f fileInfo) ETag() string { return f.page.etag(f.i) }
 
