@@ -139,6 +139,7 @@ func (s *fsys) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fus
 	if err := dir.unlink(unbroken(), name); err != nil {
 		return s.fail("rm", parent, name, err)
 	}
+	s.turnover.changed(staleName{parent.key, name})
 	s.keepEmptied(obj)
 	s.notify.settle()
 	return fuse.OK
@@ -245,6 +246,8 @@ func (s *fsys) renameStored(ctx context.Context, parent *node, obj object, oldNa
 	if err := r.rename(ctx, oldName, newName); err != nil {
 		return err
 	}
+	s.turnover.changed(staleName{parent.key, oldName})
+	s.turnover.changed(staleName{parent.key, newName})
 	if old := s.drafts.get(target.key, newName); old != nil {
 		old.unlink()
 	}

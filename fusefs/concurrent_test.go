@@ -119,6 +119,32 @@ func TestTwoWriters(t *testing.T) {
 	t.Errorf("the tag has %d bytes of nobody, %v", len(got), err)
 }
 
+// TestWriteShows writes a tag that others list all the while. Whoever has written
+// it reads what they wrote, and not what a listing had found before.
+func TestWriteShows(t *testing.T) {
+	t.Parallel()
+	m := newMount(t)
+	var images []image
+	for i := range 2 {
+		images = append(images, newImage(strings.Repeat(fmt.Sprint("image ", i), 1+i*1000), layer("a", 10)))
+		for tag := range 400 {
+			m.put(t, "app", images[i], fmt.Sprintf("v%03d", tag))
+		}
+	}
+	stop := m.start(t, m.dir, "bash", "-c", "until [ -e $0 ]; do ls -l repositories/app/_tags >/dev/null; done", m.store+".stop")
+	m.bash(t, 0, `
+		for i in $(seq 25); do
+			for tag in v010 v390; do
+				cp $one $repos/app/_tags/$tag && cmp $one $repos/app/_tags/$tag &&
+				cp $two $repos/app/_tags/$tag && cmp $two $repos/app/_tags/$tag || exit
+			done
+		done`, "one="+file(t, "one", images[0].manifest), "two="+file(t, "two", images[1].manifest))
+	if err := os.WriteFile(m.store+".stop", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+}
+
 // TestExclusive lets many create one name: one of them does.
 func TestExclusive(t *testing.T) {
 	t.Parallel()

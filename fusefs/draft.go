@@ -69,7 +69,8 @@ type draft struct {
 	broken  error // a write was refused: what is there is not what was meant
 	done    *committed
 	handles int
-	gone    bool // unlinked: nothing may come of it any more
+	gone    bool      // unlinked: nothing may come of it any more
+	follows staleName // what turnover was told that it may replace; zero is none
 }
 
 var _ = (timeSetter)((*draft)(nil))
@@ -127,6 +128,9 @@ func (d *draft) open(trunc bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.handles++
+	if !d.gone {
+		d.followLocked()
+	}
 	if trunc {
 		d.clearLocked()
 		d.dirty = d.dirty || d.base != nil || d.done != nil
@@ -364,10 +368,33 @@ func (d *draft) commitLocked(ctx context.Context) error {
 	d.done, d.dirty, d.failed, d.mtime = &done, false, false, time.Time{}
 	d.s.drafts.remove(d)
 	d.s.notify.stale(done.stale...)
+	// Others may have looked it up meanwhile: what it was when this draft was
+	// begun, and what other drafts have made of it.
+	for _, k := range d.s.turnover.replaced(staleName{d.dir, d.name}, done.found.key) {
+		d.s.notify.moved(k)
+	}
 	if d.base != nil && d.base.key != done.found.key {
-		d.s.notify.moved(d.base.key) // others may have looked it up meanwhile
+		d.s.notify.moved(d.base.key)
 	}
 	return nil
+}
+
+// followLocked says which name the draft may replace from now on.
+func (d *draft) followLocked() {
+	n := staleName{d.dir, d.name}
+	if d.follows == n {
+		return
+	}
+	d.unfollowLocked()
+	d.follows = n
+	d.s.turnover.begin(n)
+}
+
+func (d *draft) unfollowLocked() {
+	if d.follows != (staleName{}) {
+		d.s.turnover.end(d.follows)
+		d.follows = staleName{}
+	}
 }
 
 // contentLocked hands the content to the place. A write-open that changed
@@ -409,13 +436,16 @@ func (d *draft) rename(ctx context.Context, dir key, name string, p place) error
 		if p != nil {
 			d.place = p
 		}
+		d.followLocked()
 		return nil
 	}
 	d.place = p
 	d.s.drafts.remove(d)
 	d.dir, d.name = dir, name
+	d.followLocked()
 	if err := d.commitLocked(ctx); err != nil {
 		d.dir, d.name, d.place = oldDir, oldName, oldPlace
+		d.followLocked()
 		d.s.drafts.put(d)
 		return err
 	}
@@ -435,6 +465,7 @@ func (d *draft) release(ctx context.Context) {
 	if d.place == nil && !d.gone {
 		return // staged until RENAME or unlink
 	}
+	defer d.unfollowLocked()
 	if d.dirty && !d.failed && !d.gone && (size > 0 || d.place.emptyIsContent()) {
 		if err := d.commitLocked(ctx); err != nil {
 			d.s.refused.note("close", d.pathLocked(), err)
@@ -466,6 +497,7 @@ func (d *draft) unlink() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.gone = true
+	d.unfollowLocked()
 	d.s.drafts.remove(d)
 	if d.handles == 0 && d.upload != nil {
 		d.upload.Close()
@@ -478,7 +510,11 @@ func (d *draft) unlink() {
 func (d *draft) forgotten() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	if d.base != nil && d.handles == 0 {
+	if d.handles > 0 {
+		return
+	}
+	d.unfollowLocked()
+	if d.base != nil {
 		d.base.close()
 	}
 }

@@ -24,20 +24,21 @@ type fsys struct {
 	log    *slog.Logger
 	secret *secret
 
-	nodes   *nodeTable
-	handles handleTable
-	drafts  drafts
-	busy    busyDirs
-	writers writers
-	again   retries
-	locals  locals
-	aliases aliases
-	tags    untagged
-	times   times
-	kept    keptTimes
-	refused refusals
-	stats   stats
-	notify  *notifier
+	nodes    *nodeTable
+	turnover turnover
+	handles  handleTable
+	drafts   drafts
+	busy     busyDirs
+	writers  writers
+	again    retries
+	locals   locals
+	aliases  aliases
+	tags     untagged
+	times    times
+	kept     keptTimes
+	refused  refusals
+	stats    stats
+	notify   *notifier
 
 	passthrough passthrough
 }
@@ -132,20 +133,34 @@ func (s *fsys) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out
 		return fuse.ENOTDIR
 	}
 	ctx := request(cancel, h)
-	f, err := s.find(layout.Reading(ctx), parent, dir, name)
-	if err != nil {
-		if toErrno(err) == syscall.ENOENT {
-			out.SetEntryTimeout(min(negativeTTL, s.opts.TagTTL))
-			return fuse.OK // a negative entry: NodeId 0
+	for tries := 1; ; tries++ {
+		clock := s.turnover.clock.Load()
+		f, err := s.find(layout.Reading(ctx), parent, dir, name)
+		if err != nil {
+			if toErrno(err) == syscall.ENOENT {
+				out.SetEntryTimeout(min(negativeTTL, s.opts.TagTTL))
+				return fuse.OK // a negative entry: NodeId 0
+			}
+			return s.fail("lookup", parent, name, err)
 		}
-		return s.fail("lookup", parent, name, err)
+		if d := s.writers.redirect(ctx, h.Pid, parent, dir, name, &f); d != nil {
+			f = d.found()
+		}
+		n := s.tell(parent, name, &f, clock)
+		if n == nil && tries < lookupTries {
+			continue
+		}
+		if n == nil { // it changes all the time: this is what it was, to be asked for anew
+			f.attr.ttl = transient
+			n = s.nodes.add(parent, name, &f)
+		}
+		s.fillEntry(out, n, &f.attr)
+		return fuse.OK
 	}
-	if d := s.writers.redirect(ctx, h.Pid, parent, dir, name, &f); d != nil {
-		f = d.found()
-	}
-	s.fillEntry(out, s.nodes.add(parent, name, &f), &f.attr)
-	return fuse.OK
 }
+
+// lookupTries is how often a name is looked up that changes meanwhile.
+const lookupTries = 4
 
 // Forget implements fuse.RawFileSystem.
 func (s *fsys) Forget(id, count uint64) {

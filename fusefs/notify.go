@@ -43,6 +43,9 @@ func (t *notifier) stale(names ...staleName) {
 	if len(names) == 0 {
 		return
 	}
+	for _, n := range names {
+		t.s.turnover.changed(n)
+	}
 	t.mu.Lock()
 	t.names = append(t.names, names...)
 	t.queuedLocked()

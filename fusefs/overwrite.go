@@ -37,6 +37,7 @@ func overwrite(ctx context.Context, parent *node, dir directory, name string, f 
 	s := src.system()
 	d := s.newDraft(parent.key, name, p)
 	d.base = b
+	d.followLocked()
 	return d, nil
 }
 

@@ -27,6 +27,7 @@ type dirHandle struct {
 	mu     sync.Mutex // guards the following; held while waiting for entries
 	next   func() (entry, error, bool)
 	stop   func()
+	clock  uint64    // of the turnover, when next was made
 	window []*listed // entries from offset first on
 	first  uint64
 	ended  bool
@@ -36,6 +37,7 @@ type dirHandle struct {
 // listed is an entry whose attributes may still be on their way.
 type listed struct {
 	entry
+	clock uint64        // of the turnover, before it was found
 	ready chan struct{} // closed when found is filled in; nil if it was at hand
 	err   error
 }
@@ -137,8 +139,11 @@ func (s *fsys) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) fuse.
 			break
 		}
 		added = append(added, e)
-		if e.obj != nil { // "." and "..", and what could not be looked up: no attributes
-			s.fillEntry(eo, s.nodes.add(h.n, e.name, &e.found), &e.attr)
+		if e.obj == nil { // "." and "..", and what could not be looked up: no attributes
+			continue
+		}
+		if n := s.tell(h.n, e.name, &e.found, e.clock); n != nil {
+			s.fillEntry(eo, n, &e.attr)
 		}
 	}
 	s.stats.listed(len(added))
@@ -155,6 +160,7 @@ func (h *dirHandle) seek(off uint64) error {
 		if h.stop != nil {
 			h.stop()
 		}
+		h.clock = h.s.turnover.clock.Load()
 		h.next, h.stop = iter.Pull2(h.dir.list(h.ctx))
 		h.window, h.first, h.ended, h.err = nil, 0, false, nil
 		h.window = append(h.window,
@@ -200,12 +206,13 @@ func (h *dirHandle) fetch(n int) {
 			h.ended, h.err = true, err
 			break
 		}
-		l := &listed{entry: e}
+		l := &listed{entry: e, clock: h.clock}
 		if h.s.drafts.get(h.n.key, e.name) != nil {
 			continue // shown already
 		}
 		if e.obj == nil {
 			l.ready = make(chan struct{})
+			l.clock = h.s.turnover.clock.Load()
 			todo = append(todo, l)
 		}
 		h.window = append(h.window, l)
