@@ -3,6 +3,8 @@
 //
 //	./scripts/bench                       every task; about half an hour
 //	./scripts/bench read put              two of them
+//	./scripts/bench s3                    those on S3; an hour with the other programs
+//	./scripts/bench --peers=false s3      without the other programs
 //	./scripts/bench --runs 9 --verbose    the least, median and largest of nine runs
 //	./scripts/bench --quick               small sizes: does it still work?
 //
@@ -20,6 +22,20 @@
 //	memory  what is resident while 100,000 and 1,000,000 entries are listed
 //	put     a manifest copied in, against a file written and fsynced
 //	open    open, read and close of a tag and of a link file, against the floor
+//
+// Those on S3 measure near (on loopback) and far (20 ms before each answer), count
+// the requests, and compare with a program on the SDK that does the least that
+// does the task, with rclone mount and with s3fs:
+//
+//	s3list     ls -lR of the store's own tree
+//	s3digests  every repository, tag and digest
+//	s3rsync    a backup of everything, and another one to the same place
+//	s3read     a blob of 1 GiB from one end to the other
+//	s3random   64 KiB here and there in a large blob
+//	s3first    small files that nothing is known of yet, to their first byte
+//	s3put      a blob of 256 MiB copied in
+//	s3again    a blob that the disk cache has, against a local file
+//	s3memory   what was resident at most in all tasks before it
 //
 // The ordinary user of read is nobody, who needs fusermount3 and a /dev/fuse that
 // is open to all; without, a row says what is missing.
