@@ -3,6 +3,10 @@ package fusefs
 import (
 	"context"
 	"iter"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
 
 	"registryfs/layout"
 )
@@ -59,6 +63,18 @@ func (d *historyDir) attr(ctx context.Context) (attr, error) {
 	return dirAttr(t.Tagged, mutable), err
 }
 
+func historyName(t time.Time, d digest.Digest) string {
+	return t.UTC().Format(historyTime) + "-" + string(d.Algorithm()) + "-" + d.Encoded()
+}
+
+func isHistoryName(name string) bool {
+	at, dgst, _ := strings.Cut(name, "-")
+	alg, hex, _ := strings.Cut(dgst, "-")
+	_, err := layout.ParseHex(digest.Algorithm(alg), hex)
+	_, badTime := time.Parse(historyTime, at)
+	return err == nil && badTime == nil
+}
+
 // entries are the tag's history as files. The file is the manifest itself,
 // with the inode and the time it has everywhere; the time it was tagged is in
 // its name.
@@ -72,13 +88,16 @@ func (d *historyDir) entries(ctx context.Context) ([]entry, error) {
 		if h.Digest == "" {
 			continue // an unreadable link names nothing; raw/ shows it
 		}
-		name := h.Time.UTC().Format(historyTime) + "-" + string(h.Digest.Algorithm()) + "-" + h.Digest.Encoded()
+		name := historyName(h.Time, h.Digest)
 		out = append(out, entry{name, d.s.linkFound(d.path(), h.Digest, &h.Descriptor)})
 	}
 	return out, nil
 }
 
 func (d *historyDir) lookup(ctx context.Context, name string) (found, error) {
+	if !isHistoryName(name) {
+		return found{}, errNoEntry // a shell's globs ask for names that cannot be
+	}
 	entries, err := d.entries(ctx)
 	if err != nil {
 		return found{}, err

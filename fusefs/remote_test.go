@@ -45,6 +45,7 @@ func TestRemoteListings(t *testing.T) {
 		{"find blobs -type f", 600, 10},
 		{"ls -l info/*/_digests", 30 * 20, 40},
 		{"ls -l repositories/*/_tags", 30 * 20, 45},
+		{"echo info/*/_history/*/_digests", 1, 45},
 		{"ls info", 30, 3},
 		{"ls -l info/app-07/_digests", 20, 4},
 		{"ls -l repositories/app-07/_tags", 20, 8},
