@@ -244,6 +244,33 @@ func TestBitRot(t *testing.T) {
 	}
 }
 
+// TestVouched: what one process has hashed the next one hands out at once, unless
+// it is another file by then.
+func TestVouched(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, 64<<20)
+	p, d := content(6, 9<<20)
+	fill(t, c, p, len(p))
+	c.Close()
+	handedOut := func() bool {
+		c := open(t, dir, 64<<20)
+		defer c.Close()
+		close(c.stop) // nothing is hashed
+		c.done.Wait()
+		c.stop = make(chan struct{})
+		b := c.Blob(d, -1)
+		defer b.Close()
+		return b.File() != nil
+	}
+	if !handedOut() {
+		t.Error("a blob that was hashed is hashed again")
+	}
+	damage(t, c.path(d), 5)
+	if handedOut() {
+		t.Error("a damaged blob is handed out")
+	}
+}
+
 func TestBitRotOfPart(t *testing.T) {
 	dir := t.TempDir()
 	c := open(t, dir, 64<<20)

@@ -1,6 +1,7 @@
 package blobcache
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
@@ -20,7 +21,8 @@ const (
 )
 
 // sums is the file of a blob's checksums: a header, then for each block its
-// checksum and a checksum of that, or zeros while the block is not there.
+// checksum and a checksum of that, or zeros while the block is not there. After
+// them comes the identity of the file that was hashed, when it is whole.
 type sums struct {
 	f      *os.File
 	header [sumsHeader]byte
@@ -101,6 +103,34 @@ func (s *sums) set(first int64, crcs []uint32) error {
 func (s *sums) clear(i int64) error {
 	_, err := s.f.WriteAt(make([]byte, sumsRecord), int64(sumsHeader)+i*sumsRecord)
 	return err
+}
+
+// vouch notes that the file with this identity was hashed and is safe on the disk.
+func (s *sums) vouch(id identity) error {
+	_, err := s.f.WriteAt(s.voucher(id), s.end())
+	return err
+}
+
+// vouched reports whether that was noted.
+func (s *sums) vouched(id identity) bool {
+	want := s.voucher(id)
+	got := make([]byte, len(want))
+	_, err := s.f.ReadAt(got, s.end())
+	return err == nil && bytes.Equal(got, want)
+}
+
+func (s *sums) voucher(id identity) []byte {
+	b := append([]byte(nil), s.header[:]...)
+	for _, n := range []int64{id.ino, id.mtime, id.size} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+	}
+	return binary.LittleEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
+}
+
+// end is where the checksums end.
+func (s *sums) end() int64 {
+	size := int64(binary.LittleEndian.Uint64(s.header[len(sumsMagic):]))
+	return int64(sumsHeader) + blocks(size)*sumsRecord
 }
 
 // check guards a record against a torn write and against being another's.

@@ -2,6 +2,8 @@ package blobcache
 
 import (
 	"crypto/sha256"
+	"errors"
+	"os"
 	"runtime"
 	"slices"
 
@@ -47,6 +49,7 @@ func (c *Cache) hashAll() {
 		c.hashing = c.hashing[1:]
 		c.mu.Unlock()
 		e.hashOn(buf)
+		e.vouch()
 		c.release(e)
 	}
 }
@@ -83,6 +86,26 @@ func (e *entry) hashOn(buf []byte) {
 		if e.hashable() <= end {
 			return
 		}
+	}
+}
+
+// vouch lets the next process do without hashing what this one has hashed. The
+// blob has to be on the disk before that: a crash could take the bytes and leave
+// the word.
+func (e *entry) vouch() {
+	f := e.files.Load()
+	if f == nil || f.sums == nil || !e.verified.Load() || f.sums.vouched(identify(f.data)) {
+		return
+	}
+	err := f.data.Sync()
+	if err == nil {
+		var s *sums
+		if s, _, err = openSums(e.c.path(e.d)+sumsSuffix, os.O_RDWR); err == nil {
+			err = errors.Join(s.vouch(identify(f.data)), s.f.Close())
+		}
+	}
+	if err != nil {
+		e.c.log.Warn("the next process will have to hash a blob of the cache again", "digest", e.d, "error", err)
 	}
 }
 
