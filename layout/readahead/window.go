@@ -15,11 +15,11 @@ const (
 	// for bulk at once gets a minPart.
 	firstPart = 128 << 10
 	minPart   = 1 << 20
-	maxPart   = 16 << 20
+	maxPart   = 8 << 20
 
 	// maxParts is how many are fetched at once. Of a store that begins to answer
 	// within nearTime a few keep any reader busy: more would only take memory.
-	maxParts  = 16
+	maxParts  = 24
 	nearParts = 4
 	nearTime  = 8 * time.Millisecond
 )
@@ -148,7 +148,7 @@ func (w *window) extend(ctx context.Context, f *File) {
 	}
 	share := f.pool.share(f)
 	size := min(w.partSize(), max(minPart, share/maxParts/minPart*minPart))
-	ahead := min(int64(w.depth)*size, share, 2*(w.pos-w.start)+2*minPart)
+	ahead := min(int64(w.depth)*size, share, 4*(w.pos-w.start)+4*minPart)
 	limit := min(f.src.size, w.pos+ahead)
 	running := 0
 	for _, p := range w.parts {

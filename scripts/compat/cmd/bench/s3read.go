@@ -30,24 +30,27 @@ func (b *bench) s3Read(ctx context.Context) error {
 			parallel, least = 16, 0.85
 		}
 		for _, v := range []struct {
-			task    string
-			options []string
-			peers   bool
+			reader, cache string
+			options       []string
+			peers         bool
 		}{
-			{task: "`cat` of %.0f MB, %s", peers: true},
-			{task: "`cat` of %.0f MB, %s, without a disk cache", options: []string{"--cache-dir", "none"}},
+			{reader: "dd bs=1M", peers: true},
+			{reader: "dd bs=1M", cache: ", without a disk cache", options: []string{"--cache-dir", "none"}},
+			{reader: "cat", cache: ", without a disk cache", options: []string{"--cache-dir", "none"}},
 		} {
 			err := e.compare(ctx, &comparison{
 				store: s, far: far, own: !v.peers, options: v.options,
 				rclone: []string{"--vfs-read-chunk-size", "16M", "--vfs-read-chunk-streams", "4"},
 				phases: []*phase{{
-					task: fmt.Sprintf(v.task, float64(blob.size)/1e6, where(far)), format: "%.0f MB/s", rate: true,
+					task:   fmt.Sprintf("`%s` of %.0f MB, %s%s", v.reader, blob.mb(), where(far), v.cache),
+					format: "%.0f MB/s", rate: true,
 					raw: func(ctx context.Context, r *rawS3) (float64, error) {
 						start := time.Now()
 						err := r.read(ctx, blob, 16<<20, parallel)
 						return blob.mb() / time.Since(start).Seconds(), err
 					},
-					mount: catRate(blob),
+					floor: func(ctx context.Context) (float64, error) { return e.floorRate(ctx, s, v.reader, blob) },
+					mount: readRate(v.reader, blob),
 					wants: []want{leastOf(least, "raw", rawsOf)},
 				}},
 			})
@@ -61,12 +64,22 @@ func (b *bench) s3Read(ctx context.Context) error {
 
 func (o object) mb() float64 { return float64(o.size) / 1e6 }
 
-// catRate reads an object in MB/s.
-func catRate(o object) func(context.Context, *s3Mount) (float64, error) {
+// readRate reads an object in MB/s by one of readers.
+func readRate(reader string, o object) func(context.Context, *s3Mount) (float64, error) {
 	return func(ctx context.Context, m *s3Mount) (float64, error) {
-		took, err := ran(ctx, "cat", m.path(o.key))
+		took, err := ran(ctx, "sh", "-c", readers[reader], "sh", m.path(o.key))
 		return o.mb() / took, err
 	}
+}
+
+// floorRate reads as many zeros from memory through FUSE.
+func (e *s3Env) floorRate(ctx context.Context, s *s3Store, reader string, o object) (float64, error) {
+	m, err := e.mountFloor(ctx, s.tree, "-direct")
+	if err != nil {
+		return 0, err
+	}
+	took, err := ran(ctx, "sh", "-c", readers[reader], "sh", m.path(o.key))
+	return o.mb() / took, errors.Join(err, m.stop())
 }
 
 // s3Again reads a blob that the disk cache has, by a fresh mount.
@@ -88,7 +101,7 @@ func (b *bench) s3Again(ctx context.Context) error {
 		{
 			task: "a blob read the first time, into the cache", format: "%.0f MB/s", rate: true,
 			mount: func(ctx context.Context, m *s3Mount) (float64, error) {
-				rate, err := catRate(blob)(ctx, m)
+				rate, err := readRate("cat", blob)(ctx, m)
 				if err != nil {
 					return 0, err
 				}
@@ -97,7 +110,7 @@ func (b *bench) s3Again(ctx context.Context) error {
 		},
 		{
 			task: "and again when it is whole there, after a remount (raw: `cat` of a local file)", format: "%.0f MB/s", rate: true,
-			remount: true, raw: local, mount: catRate(blob),
+			remount: true, raw: local, mount: readRate("cat", blob),
 			wants: []want{leastOf(0.95, "local", rawsOf)},
 		},
 	}})

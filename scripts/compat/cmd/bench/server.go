@@ -44,12 +44,12 @@ func (b *bench) mountDirs(a account) (mountpoint, state string, err error) {
 }
 
 // mountFloor serves a copy of the tree from memory.
-func (b *bench) mountFloor(ctx context.Context, tree string) (*server, error) {
+func (b *bench) mountFloor(ctx context.Context, tree string, flags ...string) (*server, error) {
 	mountpoint, err := b.newDir("floor")
 	if err != nil {
 		return nil, err
 	}
-	return start(ctx, self, mountpoint, b.floor, tree, mountpoint)
+	return start(ctx, self, mountpoint, b.floor, append(flags, tree, mountpoint)...)
 }
 
 const (

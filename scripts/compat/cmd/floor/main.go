@@ -27,6 +27,7 @@ type settings struct {
 	xattrs      bool
 	cacheDirs   bool
 	readdirplus bool
+	direct      bool
 }
 
 func main() {
@@ -35,6 +36,7 @@ func main() {
 	flag.BoolVar(&o.xattrs, "xattrs", false, "let the kernel ask for extended attributes")
 	flag.BoolVar(&o.cacheDirs, "cache-dirs", true, "let the kernel keep listings")
 	flag.BoolVar(&o.readdirplus, "readdirplus", true, "list with attributes")
+	flag.BoolVar(&o.direct, "direct", false, "read past the page cache, in requests of up to 1 MiB")
 	flag.Parse()
 	if err := run(o, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "floor:", err)
@@ -48,7 +50,7 @@ func run(o settings, args []string) error {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	root, err := load(args[0], o.cacheDirs)
+	root, err := load(args[0], o)
 	if err != nil {
 		return err
 	}
@@ -68,6 +70,10 @@ func run(o settings, args []string) error {
 }
 
 func (o settings) options() *fs.Options {
+	maxRead := 0 // the library's
+	if o.direct {
+		maxRead = 1 << 20
+	}
 	return &fs.Options{
 		EntryTimeout:    &o.ttl,
 		AttrTimeout:     &o.ttl,
@@ -77,6 +83,7 @@ func (o settings) options() *fs.Options {
 			Name:               "floor",
 			DirectMount:        true,
 			MaxBackground:      256,
+			MaxWrite:           maxRead, // which bounds reads too
 			DisableXAttrs:      !o.xattrs,
 			DisableReadDirPlus: !o.readdirplus,
 		},

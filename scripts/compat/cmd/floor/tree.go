@@ -15,11 +15,11 @@ import (
 // not change after that.
 type node struct {
 	fs.Inode
-	name      string
-	attr      fuse.Attr
-	entries   []*node // of a directory
-	byName    map[string]*node
-	cacheDirs bool
+	name    string
+	attr    fuse.Attr
+	entries []*node // of a directory
+	byName  map[string]*node
+	settings
 }
 
 var (
@@ -31,18 +31,18 @@ var (
 )
 
 // load reads the tree below dir.
-func load(dir string, cacheDirs bool) (*node, error) {
+func load(dir string, o settings) (*node, error) {
 	info, err := os.Stat(dir)
 	if err != nil {
 		return nil, err
 	}
-	l := loader{cacheDirs: cacheDirs}
+	l := loader{settings: o}
 	return l.node(dir, info)
 }
 
 type loader struct {
-	cacheDirs bool
-	count     uint64 // of nodes, which gives them their inode numbers
+	settings
+	count uint64 // of nodes, which gives them their inode numbers
 }
 
 func (l *loader) node(path string, info os.FileInfo) (*node, error) {
@@ -51,7 +51,7 @@ func (l *loader) node(path string, info os.FileInfo) (*node, error) {
 		return nil, fmt.Errorf("%s: no attributes", path)
 	}
 	l.count++
-	n := &node{name: info.Name(), cacheDirs: l.cacheDirs}
+	n := &node{name: info.Name(), settings: l.settings}
 	n.attr.FromStat(st)
 	n.attr.Ino = l.count
 	if !info.IsDir() {
@@ -111,6 +111,9 @@ func (n *node) OpendirHandle(context.Context, uint32) (fs.FileHandle, uint32, sy
 
 // Open implements fs.NodeOpener. The kernel keeps what it has read.
 func (n *node) Open(context.Context, uint32) (fs.FileHandle, uint32, syscall.Errno) {
+	if n.direct {
+		return nil, fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH, fs.OK
+	}
 	return nil, fuse.FOPEN_KEEP_CACHE | fuse.FOPEN_NOFLUSH, fs.OK
 }
 
