@@ -168,9 +168,9 @@ func (f *File) find(off, end int64) []*part {
 // window returns the window that the read belongs to, a new one if it begins
 // one, or nil.
 func (f *File) window(off, end int64) (w *window, new bool) {
-	i := slices.IndexFunc(f.windows, func(w *window) bool { return w.takes(off) && w.follows(off) })
+	i := lastIndex(f.windows, func(w *window) bool { return w.takes(off) && w.follows(off) })
 	if i < 0 {
-		i = slices.IndexFunc(f.windows, func(w *window) bool { return w.takes(off) })
+		i = lastIndex(f.windows, func(w *window) bool { return w.takes(off) })
 	}
 	if i >= 0 {
 		w := f.windows[i]
@@ -200,6 +200,17 @@ func (f *File) window(off, end int64) (w *window, new bool) {
 	w = &window{start: start, pos: off}
 	f.windows = append(f.windows, w)
 	return w, true
+}
+
+// lastIndex finds the window used last: of two at the same place the other one
+// must not be kept going.
+func lastIndex(windows []*window, is func(*window) bool) int {
+	for i, w := range slices.Backward(windows) {
+		if is(w) {
+			return i
+		}
+	}
+	return -1
 }
 
 // Covers reports whether the range is held or coming, so that reading it is no

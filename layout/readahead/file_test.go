@@ -124,6 +124,23 @@ func TestReadOutOfOrder(t *testing.T) {
 	}
 }
 
+// The kernel's first requests may come in any order: what is begun at each of
+// two is one way through the file.
+func TestReadBeginsOutOfOrder(t *testing.T) {
+	const size, n = 64 * mib, 256 * kib
+	s := newStore(t, size)
+	f := open(t, s, 256*mib)
+	for _, off := range []int64{0, 10 * n, 9 * n, n, 2 * n, 3 * n, 4 * n, 5 * n, 6 * n, 7 * n, 8 * n} {
+		read(t, s, f, off, n)
+	}
+	for off := int64(11 * n); off < size; off += n {
+		read(t, s, f, off, n)
+	}
+	if _, sent := s.counts(); sent > size+4*mib {
+		t.Errorf("%d bytes were sent for %d", sent, size)
+	}
+}
+
 // Small steps back and forth stay within what is held.
 func TestReadSeeks(t *testing.T) {
 	const size = 64 * mib
@@ -389,7 +406,7 @@ func TestInterrupted(t *testing.T) {
 // Whoever is interrupted and comes back at once finds the same request.
 func TestInterruptedAgain(t *testing.T) {
 	s := newStore(t, 8*mib)
-	s.delay = 50 * time.Millisecond
+	s.delay = 500 * time.Millisecond // longer than all of the following takes
 	f := open(t, s, 64*mib)
 	for range 4 {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
