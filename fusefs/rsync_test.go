@@ -1,7 +1,9 @@
 package fusefs
 
 import (
+	"bytes"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -155,6 +157,22 @@ func TestRsyncRaw(t *testing.T) {
 			to.bash(t, 0, `diff -r $from/raw $to/raw && diff -r $from/repositories $to/repositories && diff -r $from/blobs $to/blobs`, env...)
 			to.quiet(t, `rsync $flags -i $from/repositories/ $to/repositories/`, env...)
 		})
+	}
+}
+
+// TestRsyncRawLog: what goes well is not logged as a warning.
+func TestRsyncRawLog(t *testing.T) {
+	t.Parallel()
+	need(t, "rsync")
+	var log bytes.Buffer
+	m := newMount(t, func(c *mountConfig) {
+		c.Logger = slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	})
+	local := t.TempDir()
+	m.bash(t, 0, `mkdir -p $local/a/b && echo x >$local/a/f && echo y >$local/a/b/f && touch raw && rsync -a $local/ raw/ && diff -r $local raw`, "local="+local)
+	m.unmount(t)
+	if log.Len() > 0 {
+		t.Errorf("the log has\n%s", &log)
 	}
 }
 

@@ -76,7 +76,7 @@ func (s *fsys) landed(ctx context.Context, dir layout.RawPath) {
 	}
 	for _, p := range append(above, dir) {
 		t, ok := s.times.get(s.dirKey(rawMountPath(p)))
-		if !ok {
+		if !ok || p == "/" { // a driver sets no time of its root
 			continue
 		}
 		if err := s.reg.Raw().SetModTime(ctx, p, t); err != nil && !isAbsent(err) {
