@@ -209,8 +209,14 @@ var (
 	_ = (timeSetter)((*rawFile)(nil))
 )
 
+// key has the second of a remote file only: its listing may tell more of the time
+// than an answer about it alone.
 func (f *rawFile) key() key {
-	return f.s.secret.of("raw", string(f.path), fmt.Sprint(f.size, f.mtime.UnixNano()))
+	mtime := f.mtime.UnixNano()
+	if f.s.reg.IsRemote() {
+		mtime = f.mtime.Unix()
+	}
+	return f.s.secret.of("raw", string(f.path), fmt.Sprint(f.size, mtime))
 }
 
 // attr gives the time that the file has by now: it may have been set, by us or

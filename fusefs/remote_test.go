@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"fmt"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -147,6 +148,22 @@ func TestRemoteBackup(t *testing.T) {
 	}
 	if t.Logf("second %v", c.Counts()); n > 10 {
 		t.Errorf("the second backup took %v, want at most 10 requests", c.Counts())
+	}
+}
+
+// TestRemoteTimes: a time that was set is shown to whoever lists the file, and to
+// whoever looks it up, though the store tells the one more of its own than the other.
+func TestRemoteTimes(t *testing.T) {
+	t.Parallel()
+	m, _ := newRemote(t, 3, 5)
+	env := "list=" + filepath.Join(t.TempDir(), "list")
+	m.bash(t, 0, `find raw -name link >$list && xargs touch -d @1000 <$list`, env)
+	if got := m.out(t, `find raw -name link -printf '%T@\n' | sort -u`); got != "1000.0000000000" {
+		t.Errorf("find shows %q, want the time that was set", got)
+	}
+	time.Sleep(2500 * time.Millisecond) // the walk is over
+	if got := m.out(t, `xargs stat -c %.1Y <$list | sort -u`, env); got != "1000.0" {
+		t.Errorf("stat shows %q, want the time that was set", got)
 	}
 }
 

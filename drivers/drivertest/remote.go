@@ -13,8 +13,8 @@ import (
 )
 
 // Remote makes d look like an object store: it is remote, its files have the MD5
-// of their content as ETag, its directories have no times, and nothing can be
-// opened locally.
+// of their content as ETag and, if asked for one by one, times of whole seconds,
+// its directories have no times, and nothing can be opened locally.
 func Remote(d drivers.StorageDriver) drivers.StorageDriver { return remote{d} }
 
 type remote struct{ drivers.StorageDriver }
@@ -66,8 +66,20 @@ func (r remote) Stat(ctx context.Context, path string) (drivers.FileInfo, error)
 	if err != nil {
 		return nil, err
 	}
-	return r.info(ctx, info)
+	if info, err = r.info(ctx, info); err != nil {
+		return nil, err
+	}
+	return second{info}, nil
 }
+
+// second is a FileInfo with the time that an HTTP header can tell.
+type second struct{ drivers.FileInfo }
+
+// ModTime implements drivers.FileInfo.
+func (s second) ModTime() time.Time { return s.FileInfo.ModTime().Truncate(time.Second) }
+
+// ETag answers drivers.ETag.
+func (s second) ETag() string { return drivers.ETag(s.FileInfo) }
 
 // ListInfo implements drivers.InfoLister.
 func (r remote) ListInfo(ctx context.Context, dir string) iter.Seq2[drivers.FileInfo, error] {
@@ -80,6 +92,9 @@ func (r remote) WalkInfo(ctx context.Context, from, startAfter string) iter.Seq2
 }
 
 // Chtimes implements drivers.TimeSetter: there is no such request.
-func (r remote) Chtimes(context.Context, string, time.Time) error {
+func (r remote) Chtimes(_ context.Context, path string, _ time.Time) error {
+	if !drivers.ValidPath(path) {
+		return drivers.InvalidPathError{Path: path, DriverName: r.Name()}
+	}
 	return drivers.ErrUnsupportedMethod{DriverName: r.Name()}
 }
