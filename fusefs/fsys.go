@@ -133,9 +133,13 @@ func (s *fsys) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out
 		return fuse.ENOTDIR
 	}
 	ctx := request(cancel, h)
+	looking := layout.Reading(ctx)
+	if s.writers.await(h.Pid, staleName{parent.key, name}) {
+		looking = ctx // what is to be written into is looked at as it is
+	}
 	for tries := 1; ; tries++ {
 		clock := s.turnover.clock.Load()
-		f, err := s.find(layout.Reading(ctx), parent, dir, name)
+		f, err := s.find(looking, parent, dir, name)
 		if err != nil {
 			if toErrno(err) == syscall.ENOENT {
 				out.SetEntryTimeout(min(negativeTTL, s.opts.TagTTL))
@@ -308,6 +312,14 @@ func (w *writers) expect(pid uint32, target key, name staleName) bool {
 	}
 	w.pending[pid] = pendingOpen{target: target, name: name, until: now.Add(writerPatience)}
 	return true
+}
+
+// await reports whether pid is to look that name up.
+func (w *writers) await(pid uint32, name staleName) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	o, ok := w.pending[pid]
+	return ok && o.name == name
 }
 
 // redirect returns the draft that pid is to write instead of f, or nil. The

@@ -167,6 +167,26 @@ func TestRemoteTimes(t *testing.T) {
 	}
 }
 
+// TestRemoteOverwrite writes into a file that another has just made longer: what it
+// is made of is the file as it is, not as it was when it was listed.
+func TestRemoteOverwrite(t *testing.T) {
+	t.Parallel()
+	const path = "/docker/registry/v2/repositories/app-00/_uploads/1/startedat"
+	m, c := newRemote(t, 1, 2, func(mc *mountConfig) { mc.TagTTL = 30 * time.Second })
+	put := func(content string) {
+		if err := c.PutContent(t.Context(), path, []byte(content)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put("short")
+	m.bash(t, 0, `ls -lR raw && cat raw`+path)
+	put("longer than it was")
+	m.bash(t, 0, `printf L | dd conv=notrunc of=raw`+path)
+	if got := m.out(t, `cat raw`+path); got != "Longer than it was" {
+		t.Errorf("the file has %q, want the first byte changed of what it had", got)
+	}
+}
+
 // TestRemoteTagMoved: a tag that another moves shows within the TTL, also while
 // walks go on.
 func TestRemoteTagMoved(t *testing.T) {
