@@ -8,6 +8,8 @@ import (
 
 	"github.com/hanwen/go-fuse/v2/fuse"
 	"github.com/opencontainers/go-digest"
+
+	"registryfs/layout"
 )
 
 // closed is a directory that takes no new names, with the reason.
@@ -72,7 +74,7 @@ func (s *fsys) create(ctx context.Context, parent *node, obj object, name string
 		}
 	}
 	if p != nil {
-		f, err := c.lookup(ctx, name)
+		f, err := c.lookup(layout.Adding(ctx), name)
 		switch {
 		case err == nil && excl:
 			return nil, fs.ErrExist
@@ -102,7 +104,7 @@ func (s *fsys) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out 
 	if !ok {
 		return s.fail("mkdir", parent, name, why(obj))
 	}
-	f, err := dir.mkdir(unbroken(), name)
+	f, err := dir.mkdir(layout.Adding(unbroken()), name)
 	if err != nil {
 		return s.fail("mkdir", parent, name, err)
 	}

@@ -226,7 +226,7 @@ func (s *fsys) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.Att
 			return s.fail("utimes", n, "", err)
 		}
 	}
-	a, err := obj.attr(ctx)
+	a, err := obj.attr(layout.Reading(ctx)) // a remote store has no times that could be new
 	if err != nil {
 		return s.fail("stat", n, "", err)
 	}

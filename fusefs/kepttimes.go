@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"registryfs/layout"
 )
 
 // keptTimes are the modification times that users gave to files and directories
@@ -107,16 +109,25 @@ func (s *fsys) setTime(ctx context.Context, f *found, mtime time.Time) error {
 	return err
 }
 
+// keepTag keeps the time of the tag whose link has these attributes.
+func (s *fsys) keepTag(ctx context.Context, link *rawFile, n layout.Names, a *attr, mtime time.Time) error {
+	if link.link == "" {
+		tag, err := (&tagsDir{s, s.reg.Repository(n.Repository)}).lookup(ctx, string(n.Tag))
+		if err != nil {
+			return nil // it is not whole yet, and shown with the store's time
+		}
+		return s.kept.keep(tag.key, &tag.attr, mtime)
+	}
+	return s.kept.keep(s.tagKey(n.Repository, n.Tag, link.link), a, mtime)
+}
+
 // keep keeps the time of a file or directory and, of a tag's link in raw/, that
 // of the tag: a store that has times has one for both.
 func (s *fsys) keep(ctx context.Context, k key, obj object, a *attr, mtime time.Time) {
 	err := s.kept.keep(k, a, mtime)
 	if r, ok := obj.(*rawFile); ok && strings.HasSuffix(string(r.path), "/current/link") {
 		if n := s.reg.Raw().Names(r.path); n.Tag != "" {
-			tag, lookErr := (&tagsDir{s, s.reg.Repository(n.Repository)}).lookup(ctx, string(n.Tag))
-			if lookErr == nil { // else it is not whole yet, and shown with the store's time
-				err = errors.Join(err, s.kept.keep(tag.key, &tag.attr, mtime))
-			}
+			err = errors.Join(err, s.keepTag(ctx, r, n, a, mtime))
 		}
 	}
 	if err != nil {

@@ -59,7 +59,7 @@ func (d *rawDir) found(e *layout.RawEntry) found {
 	case e.Blob != "":
 		return d.s.digestFound(&layout.Descriptor{Digest: e.Blob, Size: e.Size, ModTime: e.ModTime})
 	}
-	f := &rawFile{d.s, p, e.Size, e.ModTime}
+	f := &rawFile{d.s, p, e.Size, e.ModTime, e.Link}
 	return found{f.key(), f, fileAttr(e.Size, e.ModTime, mutable)}
 }
 
@@ -201,6 +201,7 @@ type rawFile struct {
 	path  layout.RawPath
 	size  int64
 	mtime time.Time
+	link  digest.Digest // what it leads to, if we have just put it
 }
 
 var (

@@ -167,6 +167,80 @@ func TestRemoteTimes(t *testing.T) {
 	}
 }
 
+// TestRemoteRestore copies a registry's own tree into an empty store, and brings it
+// up to date with rsync. The programs list nothing where they write: they look each
+// name up, most of them several times, and make a directory for nearly each file.
+func TestRemoteRestore(t *testing.T) {
+	t.Parallel()
+	need(t, "rsync")
+	const repositories, tags = 15, 20
+	from, _ := newRemote(t, repositories, tags)
+	backup := t.TempDir()
+	from.bash(t, 0, `rsync -a raw/ $backup/ && find $backup -exec touch -d '2020-01-01 00:00:00.5' {} +`, "backup="+backup)
+	files := len(strings.Fields(from.out(t, `find $backup -type f`, "backup="+backup)))
+	for _, test := range []struct {
+		script        string
+		ttl           time.Duration
+		first, second int // requests, beside a PutContent and a Stat for each file
+	}{
+		{`rsync -a $backup/ raw/`, time.Second, files / 2, 100}, // some pages are read again each second
+		{`rsync -a $backup/ raw/`, 30 * time.Second, 40, 15},    // no machine is that slow
+		// It sets times by name: what was just written is asked for again, and the
+		// link of a tag has to say whose time it is.
+		{`rsync -a --inplace $backup/ raw/`, 30 * time.Second, 40 + files + 2*repositories*tags, 15},
+		{`cp -a $backup/. raw/`, 30 * time.Second, 40, 15},
+	} {
+		t.Run(fmt.Sprint(test.script, " ", test.ttl), func(t *testing.T) {
+			t.Parallel()
+			c := drivertest.NewCounting(drivertest.Remote(inmemory.New()))
+			to := newMount(t, func(mc *mountConfig) { mc.driver, mc.TagTTL = c, test.ttl })
+			env := []string{"backup=" + backup, "from=" + from.dir}
+			to.bash(t, 0, test.script, env...)
+			first := c.Counts()
+			if t.Logf("%d files: %v", files, first); first["PutContent"] != files {
+				t.Errorf("%d files were put, want each of %d once", first["PutContent"], files)
+			}
+			if n := first["Stat"] - files + first["List"] + first["Walk"] + first["GetContent"] + first["Reader"]; n > test.first {
+				t.Errorf("the first copy took %v, want at most a Stat for each file and %d requests", first, test.first)
+			}
+			c.Reset()
+			to.quiet(t, `rsync -ai $backup/ raw/`, env...)
+			n := 0
+			for _, count := range c.Counts() {
+				n += count
+			}
+			if t.Logf("second %v", c.Counts()); n > test.second {
+				t.Errorf("rsync after it took %v, want at most %d requests", c.Counts(), test.second)
+			}
+			to.bash(t, 0, `diff -r $backup raw && diff -r $from/repositories repositories`, env...)
+		})
+	}
+}
+
+// TestRemoteModes: the mode of a blob is that of all blobs, whatever it is set to,
+// so that rsync -a sets that of a registry's own files each time. It sends nothing
+// and costs no request.
+func TestRemoteModes(t *testing.T) {
+	t.Parallel()
+	need(t, "rsync")
+	from, _ := newRemote(t, 3, 10)
+	c := drivertest.NewCounting(drivertest.Remote(inmemory.New()))
+	to := newMount(t, func(mc *mountConfig) { mc.driver, mc.TagTTL = c, 30*time.Second })
+	env := []string{"backup=" + t.TempDir(), "from=" + from.path("raw")}
+	to.bash(t, 0, `rsync -a --chmod=F644 $from/ $backup/ && rsync -a $backup/ raw/`, env...)
+	c.Reset()
+	got := to.out(t, `rsync -ai $backup/ raw/`, env...)
+	for line := range strings.Lines(got) {
+		if !strings.HasPrefix(line, ".f...p..... docker/registry/v2/blobs/") {
+			t.Errorf("the second rsync does %q, want modes of blobs to be set and nothing else", line)
+		}
+	}
+	if n := c.Count("Stat") + c.Count("List") + c.Count("Walk"); got == "" || n > 10 {
+		t.Errorf("the second rsync does %q and took %v, want modes to be set by few requests", got, c.Counts())
+	}
+	to.quiet(t, `rsync -ai --no-perms $backup/ raw/`, env...)
+}
+
 // TestRemoteOverwrite writes into a file that another has just made longer: what it
 // is made of is the file as it is, not as it was when it was listed.
 func TestRemoteOverwrite(t *testing.T) {

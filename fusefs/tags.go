@@ -135,11 +135,14 @@ func (s *fsys) tagNames(repo layout.Repository, tag layout.TagName) []staleName 
 	return []staleName{{digests, string(tag)}, {histories, string(tag)}, {dir: digests}, {dir: histories}}
 }
 
+func (s *fsys) tagKey(repo layout.RepositoryName, tag layout.TagName, d digest.Digest) key {
+	return s.secret.of("tag", string(repo), string(tag), string(d))
+}
+
 // tagFound is a tag as a file. What it points to is part of its identity: no
 // page of an old manifest can mix with a new one.
 func (s *fsys) tagFound(repo layout.Repository, t *layout.Tag) found {
-	name := string(repo.Name())
-	k := s.secret.of("tag", name, string(t.Name), string(t.Digest))
+	k := s.tagKey(repo.Name(), t.Name, t.Digest)
 	if t.Problem != nil {
 		return found{key: k, obj: &brokenFile{s, t.Problem, t.Tagged}, attr: fileAttr(0, t.Tagged, mutable)}
 	}

@@ -38,6 +38,8 @@ type RawEntry struct {
 	// Blob is set for a blob's data at its canonical path: what a registry
 	// serves under that digest.
 	Blob digest.Digest
+	// Link is what a link that was just put leads to.
+	Link digest.Digest
 }
 
 func rawEntryOf(info drivers.FileInfo) RawEntry {
@@ -67,7 +69,7 @@ func (t RawTree) Stat(ctx context.Context, p RawPath) (RawEntry, error) {
 	if err := t.Check(p); err != nil {
 		return RawEntry{}, err
 	}
-	info, err := t.r.driver.Stat(ctx, string(p))
+	info, err := t.r.statNamed(ctx, string(p))
 	if err != nil {
 		return RawEntry{}, fmt.Errorf("stat %s: %w", p, err)
 	}
@@ -150,7 +152,7 @@ func (t RawTree) Put(ctx context.Context, p RawPath, u *Upload, mtime time.Time)
 		return RawEntry{}, err
 	}
 	defer done()
-	want, err := t.checkContent(ctx, p, u)
+	want, link, err := t.checkContent(ctx, p, u)
 	if err != nil {
 		return RawEntry{}, fmt.Errorf("put %s: %w", p, err)
 	}
@@ -173,35 +175,36 @@ func (t RawTree) Put(ctx context.Context, p RawPath, u *Upload, mtime time.Time)
 		// It is stored. Somebody else may have removed it since.
 		e = RawEntry{Entry: Entry{Name: baseName(string(p)), Size: u.Size(), ModTime: mtime}, Blob: t.Want(p)}
 	}
+	e.Link = link
 	return e, nil
 }
 
 // checkContent finds the digest that the content of p must have, and refuses
 // what has another, or is to be a link and is none.
-func (t RawTree) checkContent(ctx context.Context, p RawPath, u *Upload) (digest.Digest, error) {
+func (t RawTree) checkContent(ctx context.Context, p RawPath, u *Upload) (want, link digest.Digest, err error) {
 	switch baseName(string(p)) {
 	case "link":
 		content, err := u.linkBytes()
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
-		_, err = parseLink(content)
-		return "", err
+		link, err = parseLink(content)
+		return "", link, err
 	case "data":
 		if !strings.HasPrefix(string(p), blobsPath+"/") {
-			return "", nil
+			return "", "", nil
 		}
 		want := digestFromPath(string(p))
 		if want == "" {
-			return "", nil
+			return "", "", nil
 		}
 		got, err := u.digest(ctx, want.Algorithm())
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
-		return want, checkDigest(want, got)
+		return want, "", checkDigest(want, got)
 	}
-	return "", nil
+	return "", "", nil
 }
 
 // linkBytes is the content as far as it can be a link.

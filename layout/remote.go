@@ -15,10 +15,24 @@ import (
 // be answered by what the walk's own listing has read ahead of it.
 func Listing(ctx context.Context) context.Context { return ahead.Listing(ctx) }
 
+// Adding marks what makes a file or directory that is most likely new: that there
+// is none yet may have been read as long ago as under Reading. What is there is
+// looked at as without a mark.
+func Adding(ctx context.Context) context.Context { return ahead.Adding(ctx) }
+
 // Reading marks what looks names up and reads files: on a remote store it may be
 // answered by what a walk has read less than the TTL of SetTagTTL ago. What
 // prepares a change is not to be marked.
 func Reading(ctx context.Context) context.Context { return ahead.Reading(ctx) }
+
+// statNamed describes what is at a path that a user has named, or that is about to
+// be written.
+func (r *Registry) statNamed(ctx context.Context, path string) (drivers.FileInfo, error) {
+	if r.ahead != nil {
+		return r.ahead.StatNamed(ctx, path)
+	}
+	return r.driver.Stat(ctx, path)
+}
 
 // IsRemote reports whether each look at the store is a request over a network.
 // Such a store has no directories of its own, and so no times of them.

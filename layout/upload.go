@@ -402,7 +402,7 @@ func (u *Upload) commit(ctx context.Context, s *stream, path string) error {
 // isStored reports whether path has the content. A remote file is taken to have
 // it if the size is the same and no reader has found it damaged.
 func (u *Upload) isStored(ctx context.Context, path string) (bool, error) {
-	info, err := u.r.driver.Stat(ctx, path)
+	info, err := u.r.statNamed(Adding(ctx), path)
 	if isAbsent(err) {
 		return false, nil
 	}

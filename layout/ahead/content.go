@@ -29,7 +29,7 @@ func (d *Driver) GetContentInfo(ctx context.Context, path string) ([]byte, drive
 // proven is the content of a file without a request; ok is false if it takes one.
 func (d *Driver) proven(ctx context.Context, path string) (content []byte, info drivers.FileInfo, err error, ok bool) {
 	m := markOf(ctx)
-	if m == exact || d.opts.Expect == nil || ctx.Err() != nil {
+	if m < reading || d.opts.Expect == nil || ctx.Err() != nil {
 		return nil, nil, nil, false
 	}
 	want := d.opts.Expect(path)
@@ -39,7 +39,7 @@ func (d *Driver) proven(ctx context.Context, path string) (content []byte, info 
 	if want.Content != "" {
 		m = listing // it can only be this, or gone
 	}
-	a := d.lookUp(ctx, path, m)
+	a := d.lookUp(ctx, path, asker{mark: m})
 	if a.state == absent && markOf(ctx) >= listing {
 		return nil, nil, d.notFound(path), true
 	}

@@ -7,12 +7,19 @@ type mark uint8
 
 const (
 	exact   mark = iota // asks the store
+	adding              // asks it for what is there; that nothing is may be as old as under reading
 	reading             // not older than the TTL
 	listing             // as old as the listing of a live walk
 	whole               // listing, and of all that is below the directory
 )
 
 type markKey struct{}
+
+// Adding marks what makes a name that it expects to be new. Others may make the
+// same one at any time, so that to have looked a moment before is as good.
+func Adding(ctx context.Context) context.Context {
+	return context.WithValue(ctx, markKey{}, adding)
+}
 
 // Reading marks the accesses of somebody who looks a name up or reads a file.
 func Reading(ctx context.Context) context.Context {

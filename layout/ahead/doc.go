@@ -8,13 +8,18 @@
 // walker leaves. A walker that jumps gets a new stream where it is: nothing is
 // read to get there. One directory listed alone costs what it always did.
 //
+// Programs that write, such as rsync, list nothing. They look up name after name,
+// most of which are not there. StatNamed answers them from single pages, read where
+// they are, from what it has found not to be there, and from what was written.
+//
 // # How old an answer may be
 //
 // The context says who asks. Without a mark every call goes to the driver
-// inside: so does all that prepares a change. Under Reading an answer is at most
-// Options.TTL old. Under Listing it is as old as the walk's own listing, as that
-// of any tool is, but no directory is listed twice from pages older than that,
-// so that a second walk sees what is there then.
+// inside: so does all that prepares a change. Under Adding, of a name about to be
+// made, only the answer that there is none yet may be one of before. That, and any
+// answer under Reading, is at most Options.TTL old. Under Listing it is as old as
+// the walk's own listing, as that of any tool is, but no directory is listed twice
+// from pages older than that, so that a second walk sees what is there then.
 //
 // What is written through the Driver is seen at once: a page whose request began
 // before the write had ended is not asked about what was written. What others

@@ -63,6 +63,7 @@ type Driver struct {
 	stale   staleRun
 	lists   map[string]*childList
 	lookups lookups
+	passage passage
 }
 
 // New wraps d, which should be remote: a local one has no use for this.
@@ -121,7 +122,7 @@ func (d *Driver) sweep() {
 	if d.listers == 0 {
 		d.changes.clear()
 	}
-	d.walks, d.lookups = walks{}, lookups{}
+	d.walks, d.lookups, d.passage = walks{}, lookups{}, passage{}
 }
 
 // forgetAll drops all that was read. The lock is held.

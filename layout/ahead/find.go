@@ -2,6 +2,8 @@ package ahead
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"strings"
 	"time"
 
@@ -26,15 +28,29 @@ const (
 	found
 )
 
+// asker is who looks a path up.
+type asker struct {
+	mark
+	named bool // by StatNamed
+}
+
 // find looks a path up. A file may be older than the mark allows if its content
 // follows from its path. The lock is held.
-func (d *Driver) find(path string, m mark, now time.Time) (best answer) {
+func (d *Driver) find(path string, who asker, now time.Time) answer {
 	low, high := bounds(path)
+	if d.changes.holds(low, high, now.Add(-d.opts.TTL)) {
+		return answer{state: found, info: dirInfo(path)}
+	}
+	var best answer
 	for _, s := range d.streams {
 		if now.Sub(s.hit) > d.live() {
 			continue
 		}
-		a := d.findIn(s, path, low, high, m, now)
+		who := who
+		if s.passed { // a walk has listings of its own
+			who.mark = min(who.mark, reading)
+		}
+		a := d.findIn(s, path, low, high, who, now)
 		if a.state > best.state {
 			best = a
 		}
@@ -48,16 +64,16 @@ func (d *Driver) find(path string, m mark, now time.Time) (best answer) {
 	return best
 }
 
-func (d *Driver) findIn(s *stream, path, low, high string, m mark, now time.Time) answer {
+func (d *Driver) findIn(s *stream, path, low, high string, who asker, now time.Time) answer {
 	if len(s.pages) > 0 && path < s.front && high > s.start {
-		if a := d.fileIn(s, path, m, now); a.state != unknown {
+		if a := d.fileIn(s, path, who.mark, now); a.state != unknown {
 			return a
 		}
 		if a := d.dirIn(s, path, low, now); a.state != unknown {
 			return a
 		}
 	}
-	if s.start >= path || high > s.front || d.scattered(path) {
+	if s.start >= path || high > s.front || d.scattered(path) && !who.named {
 		// What scattered files are looked up for may be newer than they seem.
 		return answer{}
 	}
@@ -66,7 +82,7 @@ func (d *Driver) findIn(s *stream, path, low, high string, m mark, now time.Time
 		return answer{}
 	}
 	a := answer{state: absent, stream: s}
-	if !d.young(asked, m, now) {
+	if !d.young(asked, who.mark, now) {
 		a.state = stale
 	}
 	return a
@@ -118,19 +134,23 @@ func (d *Driver) young(asked time.Time, m mark, now time.Time) bool {
 }
 
 // lookUp finds a path, waiting for the stream of scattered files that will tell,
-// and for one page if a stale answer is one in a row.
-func (d *Driver) lookUp(ctx context.Context, path string, m mark) answer {
+// and for one page if there are others in a row that need it.
+func (d *Driver) lookUp(ctx context.Context, path string, who asker) answer {
 	for waited := 0; ; waited++ {
 		d.mu.Lock()
 		now := time.Now()
-		a := d.find(path, m, now)
+		a := d.find(path, who, now)
 		var wait chan struct{}
 		switch {
 		case a.state > stale:
 			d.used(a.stream, path, now)
-		case m >= listing && d.coming(path) != nil:
+		case who.mark >= listing && d.coming(path) != nil:
 			wait = d.coming(path)
-		case a.state == stale && m == reading && waited < 2:
+		case who.named && who.mark < listing:
+			if waited == 0 {
+				wait = d.passing(path, now)
+			}
+		case a.state == stale && who.mark == reading && waited < 2:
 			d.used(a.stream, path, now)
 			wait = d.refresh(a, path, now)
 		}
@@ -151,6 +171,11 @@ func (d *Driver) used(s *stream, key string, now time.Time) {
 	switch {
 	case s == nil:
 		return
+	case s.passed:
+		d.passage.at = now
+		d.passage.earn()
+		s.hits++
+		fallthrough
 	case !s.bulk:
 		s.use(key, now)
 		return
@@ -188,10 +213,8 @@ func (d *Driver) refresh(a answer, path string, now time.Time) chan struct{} {
 	if d.scattered(path) {
 		return nil
 	}
-	for _, s := range d.streams {
-		if s.most == 1 && !s.ended && s.start < path && path < s.until {
-			return s.changed
-		}
+	if wait := d.onePage(path); wait != nil {
+		return wait
 	}
 	if now.Sub(d.stale.at) > patience {
 		d.stale.n = 0
@@ -210,44 +233,87 @@ func (d *Driver) refresh(a answer, path string, now time.Time) chan struct{} {
 	return d.start(&stream{from: a.stream.from, start: start, until: a.stream.until, most: 1}).changed
 }
 
+// onePage is closed when the stream of one page that may know the path has read
+// it; nil if there is none on its way.
+func (d *Driver) onePage(path string) chan struct{} {
+	for _, s := range d.streams {
+		if s.most == 1 && !s.ended && s.start < path && path < s.until {
+			return s.changed
+		}
+	}
+	return nil
+}
+
 // Stat implements drivers.StorageDriver.
 func (d *Driver) Stat(ctx context.Context, path string) (drivers.FileInfo, error) {
-	m := markOf(ctx)
-	if m == exact || ctx.Err() != nil {
-		return d.inner.Stat(ctx, path)
+	return d.stat(ctx, path, asker{mark: markOf(ctx)})
+}
+
+// StatNamed is Stat of a path that a user has named. Others may have it of a file
+// that is newer than what was read ahead: of Options.Scattered they are not told
+// that it is not there.
+func (d *Driver) StatNamed(ctx context.Context, path string) (drivers.FileInfo, error) {
+	return d.stat(ctx, path, asker{mark: markOf(ctx), named: true})
+}
+
+func (d *Driver) stat(ctx context.Context, path string, who asker) (drivers.FileInfo, error) {
+	if who.mark == exact || ctx.Err() != nil {
+		return d.statInner(ctx, path, who)
 	}
 	if path == "/" {
 		return dirInfo(path), nil // every driver has one
 	}
-	a := d.ask(ctx, path, m)
-	switch a.state {
-	case absent:
+	a := d.ask(ctx, path, who)
+	switch {
+	case a.state == absent:
 		return nil, d.notFound(path)
-	case found:
+	case a.state == found && who.mark != adding:
 		return a.info, nil
 	}
-	return d.inner.Stat(ctx, path)
+	return d.statInner(ctx, path, who)
+}
+
+// statInner asks the driver inside. It keeps that a file written here is there, and
+// so the directories it is in; and that there is nothing: who is about to make a
+// directory will ask for what is in it.
+func (d *Driver) statInner(ctx context.Context, path string, who asker) (drivers.FileInfo, error) {
+	asked := time.Now()
+	d.mu.Lock()
+	d.listers++
+	forgot := d.forgot
+	d.mu.Unlock()
+	info, err := d.inner.Stat(ctx, path)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.listers--
+	switch {
+	case err == nil:
+		d.changes.seen(path, asked)
+	case errors.Is(err, fs.ErrNotExist) && who.mark != exact && who.named && d.forgot == forgot:
+		d.passedBy(path, asked)
+	}
+	return info, err
 }
 
 // Serves reports whether the context has a mark, without which every call goes
 // to the driver inside.
-func (d *Driver) Serves(ctx context.Context) bool { return markOf(ctx) != exact }
+func (d *Driver) Serves(ctx context.Context) bool { return markOf(ctx) >= reading }
 
 // Known is Stat as far as it takes no request for this path alone.
 func (d *Driver) Known(ctx context.Context, path string) (drivers.FileInfo, bool) {
 	m := markOf(ctx)
-	if m == exact {
+	if m < reading {
 		return nil, false
 	}
-	a := d.ask(ctx, path, m)
+	a := d.ask(ctx, path, asker{mark: m})
 	return a.info, a.state == found
 }
 
 // ask is lookUp, and for scattered files lists them all if that is worth it.
-func (d *Driver) ask(ctx context.Context, path string, m mark) answer {
-	a := d.lookUp(ctx, path, m)
-	if a.state < absent && m >= listing && d.scattered(path) && d.gather(ctx, path) {
-		a = d.lookUp(ctx, path, m)
+func (d *Driver) ask(ctx context.Context, path string, who asker) answer {
+	a := d.lookUp(ctx, path, who)
+	if a.state < absent && who.mark >= listing && d.scattered(path) && d.gather(ctx, path) {
+		a = d.lookUp(ctx, path, who)
 	}
 	return a
 }

@@ -189,7 +189,7 @@ func (d *Driver) knows(dir, low, high string, all bool) *stream {
 // TTL serves each directory once: a second listing is another walk.
 func (d *Driver) mayServe(s *stream, dir, low, high string, now time.Time) bool {
 	asked := s.oldest(low, high)
-	if now.Sub(s.hit) > d.live() || now.Sub(asked) > oldest || d.changes.in(dir, asked) {
+	if now.Sub(s.hit) > d.live() || now.Sub(asked) > oldest || s.passed && now.Sub(asked) > d.opts.TTL || d.changes.in(dir, asked) {
 		return false
 	}
 	_, again := s.seen[maphash.String(seed, dir)]

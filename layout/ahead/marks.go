@@ -15,6 +15,7 @@ type changes struct {
 type change struct {
 	running int       // writes under way
 	ended   time.Time // the last one
+	seen    time.Time // when the store was asked last, and had it
 }
 
 // maxChanges is how many are kept before it is simpler to forget what was read.
@@ -39,6 +40,29 @@ func (c *changes) end(path string, now time.Time) {
 	ch := c.of[path]
 	ch.running--
 	ch.ended = now
+}
+
+// seen notes that the store had what was written.
+func (c *changes) seen(path string, asked time.Time) {
+	if ch := c.of[path]; ch != nil {
+		ch.seen = asked
+	}
+}
+
+// holds reports whether one of the first files that were written between the keys
+// has been seen since then, and since.
+func (c *changes) holds(low, high string, since time.Time) bool {
+	const tries = 8
+	i := sort.SearchStrings(c.paths, low)
+	for _, path := range c.paths[i:min(i+tries, len(c.paths))] {
+		if path >= high {
+			break
+		}
+		if seen := c.of[path].seen; seen.After(since) && !c.at(path, seen) {
+			return true
+		}
+	}
+	return false
 }
 
 // clear forgets the writes that have ended: nothing older than them is left.

@@ -15,6 +15,7 @@ const (
 	firstAhead = 2    // pages a new stream reads before it is used
 	mostAhead  = 8    // pages it reads ahead of its use in the end
 	maxStreams = 48
+	maxPassed  = 16 // of them
 )
 
 // stream is a flat listing under way, and what is kept of it: all files whose
@@ -39,6 +40,9 @@ type stream struct {
 	walk bool // it follows a walk, and a walker that jumps gets another one
 	bulk bool // of Options.Scattered: it is read to its end at once
 
+	passed bool // it is of a passage
+	hits   int  // what it has answered there
+
 	changed chan struct{} // closed, and made anew, when the fields above change
 	more    chan struct{} // has room for one: the producer may go on
 	cancel  context.CancelFunc
@@ -46,6 +50,13 @@ type stream struct {
 
 // start begins to list s.from after s.start. The lock is held.
 func (d *Driver) start(s *stream) *stream {
+	ctx := d.add(s)
+	go d.produce(ctx, s)
+	return s
+}
+
+// add adds a stream that has read nothing. The context ends with it.
+func (d *Driver) add(s *stream) context.Context {
 	ctx, cancel := context.WithCancel(context.Background())
 	if s.until == "" {
 		_, s.until = bounds(s.from)
@@ -58,12 +69,17 @@ func (d *Driver) start(s *stream) *stream {
 	s.more = make(chan struct{}, 1)
 	s.cancel = cancel
 	if len(d.streams) >= maxStreams {
-		d.drop(slices.MinFunc(d.streams, func(a, b *stream) int { return a.hit.Compare(b.hit) }))
+		d.dropOldest(d.streams)
+	}
+	if s.passed {
+		passed := slices.DeleteFunc(slices.Clone(d.streams), func(s *stream) bool { return !s.passed })
+		if len(passed) >= maxPassed {
+			d.dropOldest(passed)
+		}
 	}
 	d.streams = append([]*stream{s}, d.streams...)
 	d.arm()
-	go d.produce(ctx, s)
-	return s
+	return ctx
 }
 
 // ahead is how many pages s may have read beyond those used.
@@ -203,6 +219,11 @@ func (s *stream) oldest(low, high string) time.Time {
 // covers reports whether all keys between low and high are known.
 func (s *stream) covers(low, high string) bool { return s.start <= low && high <= s.front }
 
+// dropOldest drops the stream of which there was no use for the longest time.
+func (d *Driver) dropOldest(streams []*stream) {
+	d.drop(slices.MinFunc(streams, func(a, b *stream) int { return a.hit.Compare(b.hit) }))
+}
+
 // drop ends a stream and lets go of what it has read.
 func (d *Driver) drop(s *stream) {
 	for i, other := range d.streams {
@@ -212,6 +233,9 @@ func (d *Driver) drop(s *stream) {
 		d.streams = append(d.streams[:i:i], d.streams[i+1:]...)
 		for _, p := range s.pages {
 			d.held -= p.len()
+		}
+		if s.passed && s.read > 0 {
+			d.passage.judge(s)
 		}
 		s.cancel()
 		s.ended, s.gone = true, true

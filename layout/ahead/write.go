@@ -2,6 +2,7 @@ package ahead
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"registryfs/drivers"
@@ -61,9 +62,14 @@ func (d *Driver) Delete(ctx context.Context, path string) error {
 	return d.changing(func() error { return d.inner.Delete(ctx, path) }, path)
 }
 
-// Chtimes implements drivers.TimeSetter.
+// Chtimes implements drivers.TimeSetter. Most remote stores cannot, and then it is
+// no change.
 func (d *Driver) Chtimes(ctx context.Context, path string, mtime time.Time) error {
-	return d.changing(func() error { return drivers.Chtimes(ctx, d.inner, path, mtime) }, path)
+	err := drivers.Chtimes(ctx, d.inner, path, mtime)
+	if errors.Is(err, errors.ErrUnsupported) {
+		return err
+	}
+	return d.changing(func() error { return err }, path)
 }
 
 // Writer implements drivers.StorageDriver.
