@@ -184,11 +184,11 @@ func TestRemoteRestore(t *testing.T) {
 		first, second int // requests, beside a PutContent and a Stat for each file
 	}{
 		{`rsync -a $backup/ raw/`, time.Second, files / 2, 100}, // some pages are read again each second
-		{`rsync -a $backup/ raw/`, 30 * time.Second, 40, 15},    // no machine is that slow
+		{`rsync -a $backup/ raw/`, 30 * time.Second, 40, 30},    // no machine is that slow
 		// It sets times by name: what was just written is asked for again, and the
 		// link of a tag has to say whose time it is.
-		{`rsync -a --inplace $backup/ raw/`, 30 * time.Second, 40 + files + 2*repositories*tags, 15},
-		{`cp -a $backup/. raw/`, 30 * time.Second, 40, 15},
+		{`rsync -a --inplace $backup/ raw/`, 30 * time.Second, 40 + 3*files + 2*repositories*tags, 30},
+		{`cp -a $backup/. raw/`, 30 * time.Second, 40, 30},
 	} {
 		t.Run(fmt.Sprint(test.script, " ", test.ttl), func(t *testing.T) {
 			t.Parallel()
@@ -235,7 +235,7 @@ func TestRemoteModes(t *testing.T) {
 			t.Errorf("the second rsync does %q, want modes of blobs to be set and nothing else", line)
 		}
 	}
-	if n := c.Count("Stat") + c.Count("List") + c.Count("Walk"); got == "" || n > 10 {
+	if n := c.Count("Stat") + c.Count("List") + c.Count("Walk"); got == "" || n > 30 {
 		t.Errorf("the second rsync does %q and took %v, want modes to be set by few requests", got, c.Counts())
 	}
 	to.quiet(t, `rsync -ai --no-perms $backup/ raw/`, env...)

@@ -10,6 +10,7 @@ type passage struct {
 	at     time.Time
 	credit int // look-ups in favour of another page
 	wasted int // pages in sequence that were of little use
+	own    int // files written here that were asked for since the last write
 }
 
 const (
@@ -31,7 +32,8 @@ func (p *passage) judge(s *stream) {
 }
 
 // passing reads the page that begins at path, if others were asked for just
-// before. The way down to one path is a single look-up.
+// before. The way down to one path is a single look-up. Who writes file after file
+// and looks at each asks for those one by one: no page knows the next one.
 func (d *Driver) passing(path string, now time.Time) chan struct{} {
 	if wait := d.onePage(path); wait != nil {
 		return wait
@@ -41,10 +43,19 @@ func (d *Driver) passing(path string, now time.Time) chan struct{} {
 		*p = passage{}
 	}
 	p.at = now
-	if path > p.last && !isIn(path, p.last) {
+	isNext := path > p.last && !isIn(path, p.last)
+	if isNext {
 		p.earn()
 	}
 	p.last = path
+	if d.changes.of[path] != nil {
+		if isNext {
+			p.own++
+		}
+		if p.own < pageWorth {
+			return nil
+		}
+	}
 	if p.credit < p.cost() {
 		return nil
 	}

@@ -105,6 +105,30 @@ func TestPassingWriter(t *testing.T) {
 	}
 }
 
+// TestPassingOwn: who looks at each file once more when it is written asks for it
+// alone, in a store full of others; who then looks at all of them, for pages.
+func TestPassingOwn(t *testing.T) {
+	ctx := Reading(t.Context())
+	d, c, _ := newPlaces(t, time.Hour, 3000)
+	const n = 500
+	name := func(i int) string { return fmt.Sprintf("/new/f%04d", i) }
+	for i := range n {
+		has(t, d, ctx, name(i), false)
+		put(t, d, name(i))
+		has(t, d, ctx, name(i), true)
+	}
+	if t.Logf("%v", c.Counts()); c.Count("Stat") > n+10 || c.Count("Walk") > 5 {
+		t.Errorf("%d files took %v, want a Stat for each and few pages", n, c.Counts())
+	}
+	c.Reset()
+	for i := range n {
+		has(t, d, ctx, name(i), true)
+	}
+	if t.Logf("%v", c.Counts()); calls(c) > 10 {
+		t.Errorf("%d files that were written before took %v", n, c.Counts())
+	}
+}
+
 // TestNothing: of what was not there nothing below is, for a TTL.
 func TestNothing(t *testing.T) {
 	const ttl = 50 * time.Millisecond

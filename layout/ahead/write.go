@@ -15,6 +15,7 @@ func (d *Driver) changing(write func() error, paths ...string) error {
 	for _, path := range paths {
 		d.changes.begin(path)
 	}
+	d.passage.own = 0
 	d.mu.Unlock()
 	defer func() {
 		d.mu.Lock()
