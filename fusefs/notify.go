@@ -19,6 +19,8 @@ type notifier struct {
 	wake   chan struct{}
 	done   chan struct{}
 
+	trimmed bool // of run: the last trim left too many, and is to be repeated
+
 	mu    sync.Mutex // guards the following
 	names []staleName
 	nodes []uint64
@@ -134,10 +136,28 @@ func (t *notifier) run() {
 		if sent != nil {
 			close(sent)
 		}
-		if limit := t.s.maxNodes(); t.s.nodes.count.Load() > int64(limit) {
-			t.trimTo(limit * 3 / 4)
-		}
+		t.trim()
 	}
+}
+
+// trimAgain is when a trim that left too many is repeated: the kernel lets go of
+// nothing that it has been told of and not taken yet.
+const trimAgain = 100 * time.Millisecond
+
+// trim keeps the nodes within Options.MaxNodes, as far as they are not in use.
+func (t *notifier) trim() {
+	limit := t.s.maxNodes()
+	before := t.s.nodes.count.Load()
+	if before <= int64(limit) {
+		return
+	}
+	t.trimTo(limit * 3 / 4)
+	if after := t.s.nodes.count.Load(); after > int64(limit) && (after < before || !t.trimmed) {
+		t.trimmed = true
+		time.AfterFunc(trimAgain, t.kick)
+		return
+	}
+	t.trimmed = false
 }
 
 // attributesOnly is the offset that leaves the pages of a file alone.
@@ -173,7 +193,7 @@ func (t *notifier) drop(dir uint64, name string) {
 // were tried. Those in use stay.
 func (t *notifier) trimTo(limit int) {
 	const batch = 2048
-	for tried := int64(0); ; tried += batch {
+	for tried := int64(0); ; {
 		count := t.s.nodes.count.Load()
 		excess := count - int64(limit)
 		if excess <= 0 || tried > count {
@@ -183,6 +203,7 @@ func (t *notifier) trimTo(limit int) {
 		if len(victims) == 0 {
 			return
 		}
+		tried += int64(len(victims))
 		t.prune(victims)
 		// FORGETs come on their own; without a moment for them the same
 		// nodes would be counted again.
