@@ -78,7 +78,6 @@ func (s *fsys) ReleaseDir(in *fuse.ReleaseIn) {
 	if h == nil || h.listing == nil {
 		return
 	}
-	s.kickIfMany() // the kernel has the last answer by now, and can let go of it too
 	h.listing.cancel()
 	h.listing.mu.Lock()
 	defer h.listing.mu.Unlock()
@@ -148,7 +147,9 @@ func (s *fsys) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) fuse.
 		}
 	}
 	s.stats.listed(len(added))
-	s.kickIfMany()
+	if s.nodes.count.Load() > int64(s.maxNodes()) {
+		s.notify.kick()
+	}
 	h.drop(off)
 	return fuse.OK
 }
@@ -250,13 +251,6 @@ func (h *dirHandle) drop(off uint64) {
 	if behind := int(off-h.first) - keptBehind; behind > keptBehind {
 		h.window = append([]*listed(nil), h.window[behind:]...)
 		h.first += uint64(behind)
-	}
-}
-
-// kickIfMany has nodes trimmed if there are too many.
-func (s *fsys) kickIfMany() {
-	if s.nodes.count.Load() > int64(s.maxNodes()) {
-		s.notify.kick()
 	}
 }
 
