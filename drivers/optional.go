@@ -16,6 +16,18 @@ type InfoLister interface {
 	ListInfo(ctx context.Context, dir string) iter.Seq2[FileInfo, error]
 }
 
+// ListPaths is List of a driver that has ListInfo.
+func ListPaths(ctx context.Context, l InfoLister, dir string) ([]string, error) {
+	paths := []string{}
+	for info, err := range l.ListInfo(ctx, dir) {
+		if err != nil {
+			return nil, err
+		}
+		paths = append(paths, info.Path())
+	}
+	return paths, nil
+}
+
 // ListInfo yields the direct children of dir, in no order. An error ends it.
 // Size and time may be looked up only when asked for; a child that has gone by
 // then has size 0 and the zero time. Fallback: List, then Stat of each child.

@@ -16,14 +16,7 @@ import (
 
 // List implements drivers.StorageDriver.
 func (d *Driver) List(ctx context.Context, dir string) ([]string, error) {
-	paths := []string{}
-	for info, err := range d.ListInfo(ctx, dir) {
-		if err != nil {
-			return nil, err
-		}
-		paths = append(paths, info.Path())
-	}
-	return paths, nil
+	return drivers.ListPaths(ctx, d, dir)
 }
 
 // ListInfo implements drivers.InfoLister.

@@ -158,14 +158,7 @@ func (d *Driver) List(ctx context.Context, dir string) ([]string, error) {
 	if markOf(ctx) < listing {
 		return d.inner.List(ctx, dir)
 	}
-	var paths []string
-	for info, err := range d.ListInfo(ctx, dir) {
-		if err != nil {
-			return nil, err
-		}
-		paths = append(paths, info.Path())
-	}
-	return paths, nil
+	return drivers.ListPaths(ctx, d, dir)
 }
 
 // Walk implements drivers.StorageDriver.
