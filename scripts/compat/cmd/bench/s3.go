@@ -88,6 +88,27 @@ func (b *bench) s3(ctx context.Context) (*s3Env, error) {
 	return e, nil
 }
 
+// withS3 is a task on the server, and withStore one on a store in it.
+func withS3(run func(*s3Env, context.Context) error) func(*bench, context.Context) error {
+	return func(b *bench, ctx context.Context) error {
+		e, err := b.s3(ctx)
+		if err != nil {
+			return err
+		}
+		return run(e, ctx)
+	}
+}
+
+func withStore(store func(*s3Env, context.Context) (*s3Store, error), run func(*s3Env, context.Context, *s3Store) error) func(*bench, context.Context) error {
+	return withS3(func(e *s3Env, ctx context.Context) error {
+		s, err := store(e, ctx)
+		if err != nil {
+			return err
+		}
+		return run(e, ctx, s)
+	})
+}
+
 // close ends the server.
 func (e *s3Env) close() error {
 	var err error

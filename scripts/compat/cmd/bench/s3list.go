@@ -36,11 +36,7 @@ func inSeconds(do func(context.Context, *rawS3) error) func(context.Context, *ra
 }
 
 // s3List lists the whole tree, as every backup does.
-func (b *bench) s3List(ctx context.Context) error {
-	e, err := b.s3(ctx)
-	if err != nil {
-		return err
-	}
+func (e *s3Env) s3List(ctx context.Context) error {
 	for _, far := range e.distances() {
 		s, err := e.medium(ctx)
 		if far {
@@ -91,15 +87,7 @@ func last(s samples) float64 {
 }
 
 // s3Digests lists every tag with its digest.
-func (b *bench) s3Digests(ctx context.Context) error {
-	e, err := b.s3(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := e.medium(ctx)
-	if err != nil {
-		return err
-	}
+func (e *s3Env) s3Digests(ctx context.Context, s *s3Store) error {
 	for _, far := range e.distances() {
 		limit := 1.0
 		if far {
@@ -127,15 +115,7 @@ func (b *bench) s3Digests(ctx context.Context) error {
 }
 
 // s3Rsync takes a backup and, by a fresh mount, another one to the same place.
-func (b *bench) s3Rsync(ctx context.Context) error {
-	e, err := b.s3(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := e.small(ctx)
-	if err != nil {
-		return err
-	}
+func (e *s3Env) s3Rsync(ctx context.Context, s *s3Store) error {
 	for _, far := range e.distances() {
 		if err := e.compare(ctx, e.backingUp(s, far)); err != nil {
 			return err

@@ -15,15 +15,7 @@ import (
 )
 
 // s3Put copies a large blob in.
-func (b *bench) s3Put(ctx context.Context) error {
-	e, err := b.s3(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := e.big(ctx)
-	if err != nil {
-		return err
-	}
+func (e *s3Env) s3Put(ctx context.Context, s *s3Store) error {
 	dir, err := e.newDir("put")
 	if err != nil {
 		return err
@@ -85,11 +77,7 @@ func writeRandom(name string, size int64) (digest string, err error) {
 }
 
 // s3Memory reports what was resident at most in all tasks before it.
-func (b *bench) s3Memory(ctx context.Context) error {
-	e, err := b.s3(ctx)
-	if err != nil {
-		return err
-	}
+func (e *s3Env) s3Memory(ctx context.Context) error {
 	e.printS3Header()
 	own := e.highest[""]
 	if own.mb == 0 {

@@ -14,15 +14,7 @@ import (
 )
 
 // s3Read reads a large blob from one end to the other.
-func (b *bench) s3Read(ctx context.Context) error {
-	e, err := b.s3(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := e.big(ctx)
-	if err != nil {
-		return err
-	}
+func (e *s3Env) s3Read(ctx context.Context, s *s3Store) error {
 	blob := s.large()
 	for _, far := range e.distances() {
 		parallel, least := 8, 0.8
@@ -83,15 +75,7 @@ func (e *s3Env) floorRate(ctx context.Context, s *s3Store, reader string, o obje
 }
 
 // s3Again reads a blob that the disk cache has, by a fresh mount.
-func (b *bench) s3Again(ctx context.Context) error {
-	e, err := b.s3(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := e.big(ctx)
-	if err != nil {
-		return err
-	}
+func (e *s3Env) s3Again(ctx context.Context, s *s3Store) error {
 	blob := s.large()
 	local := func(ctx context.Context, _ *rawS3) (float64, error) {
 		took, err := ran(ctx, "cat", filepath.Join(s.tree, blob.key))
@@ -138,15 +122,7 @@ func (m *s3Mount) awaitCached(ctx context.Context, blob object) error {
 const randomSize = 64 << 10
 
 // s3Random reads here and there in a large blob.
-func (b *bench) s3Random(ctx context.Context) error {
-	e, err := b.s3(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := e.big(ctx)
-	if err != nil {
-		return err
-	}
+func (e *s3Env) s3Random(ctx context.Context, s *s3Store) error {
 	blob := s.large()
 	for _, far := range e.distances() {
 		r := rand.New(rand.NewPCG(1, 2))
@@ -189,15 +165,7 @@ func (b *bench) s3Random(ctx context.Context) error {
 
 // s3First opens small files that nothing is known of yet, each in another
 // repository as far as there are so many.
-func (b *bench) s3First(ctx context.Context) error {
-	e, err := b.s3(ctx)
-	if err != nil {
-		return err
-	}
-	s, err := e.medium(ctx)
-	if err != nil {
-		return err
-	}
+func (e *s3Env) s3First(ctx context.Context, s *s3Store) error {
 	files, err := firstFiles(s, e.s3Firsts)
 	if err != nil {
 		return err
