@@ -43,6 +43,8 @@ type Options struct {
 	// BlobCache keeps what was read of blobs; nil keeps nothing. A local store is
 	// read past it.
 	BlobCache *blobcache.Cache
+	// State is where State keeps its files; nil is the store itself.
+	State drivers.StorageDriver
 }
 
 // Registry is the content of one registry's storage. It is safe for parallel
@@ -73,6 +75,9 @@ func New(d drivers.StorageDriver, o Options) *Registry {
 	}
 	if o.Memory == nil {
 		o.Memory = drivers.NewBudget(defaultMemory)
+	}
+	if o.State == nil {
+		o.State = d
 	}
 	r := &Registry{
 		driver: d,
