@@ -86,10 +86,24 @@ func (m mounting) chooseStateDir() {
 // open makes the registry of the store, and settles what the store says about
 // how it wants to be mounted.
 func (m mounting) open(ctx context.Context, s *store) (*layout.Registry, error) {
-	if err := m.settleChildren(s); err != nil {
+	reg, err := m.openRegistry(ctx, s, m.log)
+	if err != nil {
 		return nil, err
 	}
-	memory := m.budget()
+	cache, err := reg.IsPullThroughCache(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open the store %s: %w", s.source, err)
+	}
+	m.settleAccess(*s, cache)
+	return reg, nil
+}
+
+// openRegistry makes the registry of the store.
+func (o *options) openRegistry(ctx context.Context, s *store, log *slog.Logger) (*layout.Registry, error) {
+	if err := o.settleChildren(s); err != nil {
+		return nil, err
+	}
+	memory := o.budget()
 	driver, err := drivers.Create(ctx, s.driver, withMemory(s.params, memory))
 	var unknown drivers.InvalidStorageDriverError
 	if errors.As(err, &unknown) {
@@ -99,46 +113,41 @@ func (m mounting) open(ctx context.Context, s *store) (*layout.Registry, error) 
 		return nil, fmt.Errorf("open the store %s: %w", s.source, err)
 	}
 	if drivers.IsRemote(driver) {
-		if s.network, err = m.openNetwork(memory); err != nil {
+		if s.network, err = o.openNetwork(memory, log); err != nil {
 			return nil, err
 		}
 	}
 	if s.holdsSomethingElse() {
-		m.log.Warn("there is no registry in the store yet", "store", s.root(), "missing", registryTree)
+		log.Warn("there is no registry in the store yet", "store", s.root(), "missing", registryTree)
 	}
-	o := layout.Options{
-		Logger:        m.log,
-		References:    m.references,
+	lo := layout.Options{
+		Logger:        log,
+		References:    o.references,
 		IndexChildren: s.children,
 		URLs:          s.urls,
-		SpoolDir:      m.spoolDir,
-		SpoolMemory:   m.spoolMemory,
+		SpoolDir:      o.spoolDir,
+		SpoolMemory:   o.spoolMemory,
 		Memory:        memory,
-		StateDir:      m.stateDir,
+		StateDir:      o.stateDir,
+		State:         o.states,
 	}
 	if s.network != nil {
-		o.BlobCache = s.network.cache
-		if err := m.knock(ctx, *s); err != nil {
+		lo.BlobCache = s.network.cache
+		if err := knock(ctx, *s, log); err != nil {
 			return nil, fmt.Errorf("open the store %s: %w", s.source, err)
 		}
 	}
-	reg := layout.New(driver, o)
-	cache, err := reg.IsPullThroughCache(ctx)
-	if err != nil {
-		return nil, fmt.Errorf("open the store %s: %w", s.source, err)
-	}
-	m.settleAccess(*s, cache)
-	return reg, nil
+	return layout.New(driver, lo), nil
 }
 
 // settleChildren prefers the options to the configuration.
-func (m mounting) settleChildren(s *store) error {
-	if m.children == nil {
+func (o *options) settleChildren(s *store) error {
+	if o.children == nil {
 		return nil
 	}
-	s.children.Mode = *m.children
-	if len(m.platforms) > 0 {
-		s.children.Platforms = m.platforms
+	s.children.Mode = *o.children
+	if len(o.platforms) > 0 {
+		s.children.Platforms = o.platforms
 	}
 	if s.children.Mode == layout.ChildrenList && len(s.children.Platforms) == 0 {
 		return usagef("--index-children=list needs a list: --index-platforms linux/amd64,linux/arm64")

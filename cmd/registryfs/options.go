@@ -7,6 +7,7 @@ import (
 
 	"github.com/urfave/cli/v2"
 
+	"registryfs/drivers"
 	"registryfs/layout"
 )
 
@@ -25,6 +26,7 @@ type options struct {
 	spoolDir    string
 	spoolMemory int64 // 0: the default of layout
 	stateDir    string
+	states      drivers.StorageDriver // where jobs keep what the next run needs; nil: in the store
 
 	memory    int64  // 0: defaultMemory
 	cacheDir  string // "": the default one, cacheNone: none

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"os"
 	"path/filepath"
@@ -35,16 +36,16 @@ type network struct {
 
 // openNetwork opens the cache. One that nobody asked for is done without where
 // it cannot be had.
-func (m mounting) openNetwork(memory *drivers.Budget) (*network, error) {
+func (o *options) openNetwork(memory *drivers.Budget, log *slog.Logger) (*network, error) {
 	n := &network{memory: memory}
 	limitMemory(memory)
-	if m.cacheDir == "" || m.cacheDir == cacheNone {
+	if o.cacheDir == "" || o.cacheDir == cacheNone {
 		return n, nil
 	}
-	cache, err := blobcache.Open(m.cacheDir, m.cacheSize, m.log)
+	cache, err := blobcache.Open(o.cacheDir, o.cacheSize, log)
 	standard, _ := defaultCacheDir() // an error is no directory
-	if err != nil && m.cacheDir == standard {
-		m.log.Warn("blobs that were read are not kept", "reason", err)
+	if err != nil && o.cacheDir == standard {
+		log.Warn("blobs that were read are not kept", "reason", err)
 		return n, nil
 	}
 	n.cache = cache
@@ -106,7 +107,7 @@ func withMemory(params map[string]any, b *drivers.Budget) map[string]any {
 // about to come back is right for a mount that is in use, but not for a user who
 // has mistyped an address. It is for a listing, whose refusal has the reason in
 // it, unlike that of a HEAD.
-func (m mounting) knock(ctx context.Context, s store) error {
+func knock(ctx context.Context, s store, log *slog.Logger) error {
 	params := maps.Clone(s.params)
 	params["retries"], params["timeout"] = 2, "10s"
 	driver, err := drivers.Create(ctx, s.driver, params)
@@ -115,7 +116,7 @@ func (m mounting) knock(ctx context.Context, s store) error {
 	}
 	for _, err := range drivers.WalkInfo(ctx, driver, "/"+registryTree, "") {
 		if errors.Is(err, fs.ErrNotExist) {
-			m.log.Warn("there is no registry in the store yet", "store", s.source, "missing", registryTree)
+			log.Warn("there is no registry in the store yet", "store", s.source, "missing", registryTree)
 			return nil
 		}
 		return withoutDriver(err)

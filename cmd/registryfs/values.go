@@ -202,6 +202,19 @@ func parseSize(s string) (int64, error) {
 	return 0, fmt.Errorf("%q is not a size: use one like 67108864 or 64MiB", s)
 }
 
+// formatSize is a size for people, in three digits or so.
+func formatSize(n int64) string {
+	const units = "KMGTPE"
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, unit := float64(n)/(1<<10), 0
+	for size >= 1000 && unit < len(units)-1 {
+		size, unit = size/(1<<10), unit+1
+	}
+	return fmt.Sprintf("%.3g %ciB", size, units[unit])
+}
+
 func cutSuffixFold(s, suffix string) (string, bool) {
 	at := len(s) - len(suffix)
 	if at < 0 || !strings.EqualFold(s[at:], suffix) {
