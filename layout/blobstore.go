@@ -93,6 +93,25 @@ func (s BlobStore) All(ctx context.Context, alg, shard string) iter.Seq2[Descrip
 	}
 }
 
+// Each yields every blob of all algorithms, in one streaming walk.
+func (s BlobStore) Each(ctx context.Context) iter.Seq2[Descriptor, error] {
+	return func(yield func(Descriptor, error) bool) {
+		for info, err := range drivers.WalkInfo(ctx, s.r.driver, blobsPath, "") {
+			if isAbsent(err) {
+				return
+			}
+			if err != nil {
+				yield(Descriptor{}, fmt.Errorf("list blobs: %w", err))
+				return
+			}
+			d := blobFromPath(info.Path())
+			if d != "" && !yield(Descriptor{Digest: d, Size: info.Size(), ModTime: info.ModTime()}, nil) {
+				return
+			}
+		}
+	}
+}
+
 // Stat describes a blob. The error is BlobUnknownError if there is none.
 func (s BlobStore) Stat(ctx context.Context, d digest.Digest) (Descriptor, error) {
 	b, err := s.r.statBlob(ctx, d)
