@@ -21,11 +21,12 @@ import (
 // readyVariable tells the second process which descriptor the pipe is.
 const readyVariable = "_REGISTRYFS_READY_FD"
 
-// toldError is a failure that the serving process has put into words.
+// toldError is a failure that has been put into words, by the serving process or
+// by a job.
 type toldError struct{ status int }
 
 func (e toldError) Error() string {
-	return fmt.Sprintf("the serving process ended with status %d", e.status)
+	return fmt.Sprintf("it ended with status %d", e.status)
 }
 
 // startDaemon runs this command line in a process of its own and waits until

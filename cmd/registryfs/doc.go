@@ -2,6 +2,7 @@
 //
 //	registryfs mount [SOURCE] MOUNTPOINT [-o OPTION,...] [--OPTION...]
 //	registryfs umount MOUNTPOINT [--lazy]
+//	registryfs du SOURCE [REPOSITORY...]
 //	registryfs version
 //
 // # SOURCE

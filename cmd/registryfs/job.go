@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -91,5 +93,32 @@ func (j *job) setParallel(s string) error {
 		return fmt.Errorf("%q is not a number from 1 to 1000", s)
 	}
 	j.parallel = n
+	return nil
+}
+
+// writeJSON prints a result for scripts.
+func writeJSON(to io.Writer, v any) error {
+	e := json.NewEncoder(to)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+// texts are what problems say, for scripts.
+func texts(problems []error) []string {
+	var all []string
+	for _, p := range problems {
+		all = append(all, p.Error())
+	}
+	return all
+}
+
+// unfinished says what a job has met and could not do. It is then a failure.
+func unfinished(problems []error) error {
+	for _, p := range problems {
+		fmt.Fprintf(os.Stderr, "registryfs: %v\n", p)
+	}
+	if len(problems) > 0 {
+		return toldError{1}
+	}
 	return nil
 }

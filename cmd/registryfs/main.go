@@ -64,22 +64,23 @@ live registry, which serves what was copied in.
    registryfs mount /etc/docker/registry/config.yml /mnt -o ro
    registryfs mount /mnt                          a store of your own
    ls -l /mnt/repositories/library/alpine/_tags
-   registryfs umount /mnt`
+   registryfs umount /mnt
+   registryfs du /var/lib/registry                what takes the room`
 
 func newApp(o *options) *cli.App {
 	return &cli.App{
 		Name:            "registryfs",
-		Usage:           "mount the storage of a container registry",
+		Usage:           "mount and look after the storage of a container registry",
 		UsageText:       "registryfs COMMAND [ARGUMENT...]",
 		Description:     appHelp,
 		Version:         versionText(),
 		HideHelpCommand: true,
-		Commands:        []*cli.Command{mountCommand(o), umountCommand(), versionCommand()},
+		Commands:        []*cli.Command{mountCommand(o), umountCommand(), duCommand(), versionCommand()},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
-				return usagef("there is no command %q: use mount, umount or version", c.Args().First())
+				return usagef("there is no command %q: registryfs --help lists them", c.Args().First())
 			}
-			return usagef("what to do? Use mount, umount or version; registryfs --help tells more")
+			return usagef("what to do? registryfs --help lists the commands")
 		},
 		OnUsageError:   func(_ *cli.Context, err error, _ bool) error { return usageError{err.Error()} },
 		ExitErrHandler: func(*cli.Context, error) {}, // run prints it

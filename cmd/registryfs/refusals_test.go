@@ -24,7 +24,7 @@ func TestRefusals(t *testing.T) {
 		status int
 		want   string
 	}{
-		{"no command", nil, 2, "what to do? Use mount, umount or version"},
+		{"no command", nil, 2, "what to do? registryfs --help lists the commands"},
 		{"unknown command", []string{"munt"}, 2, `there is no command "munt"`},
 		{"unknown global option", []string{"--frobnicate"}, 2, "frobnicate"},
 		{"version with an argument", []string{"version", "1"}, 2, "version takes no argument"},
@@ -56,6 +56,9 @@ func TestRefusals(t *testing.T) {
 		{"umount of two", []string{"umount", "a", "b"}, 2, "umount takes one MOUNTPOINT"},
 		{"umount of a directory", []string{"umount", s.mnt}, 1, "there is no registryfs on"},
 		{"umount of what is absent", []string{"umount", s.dir + "/absent"}, 1, "does not exist"},
+		{"du of nothing", []string{"du"}, 2, "du takes a SOURCE"},
+		{"du of no name", []string{"du", s.store, "Upper"}, 2, "not a legal name"},
+		{"du of a name that is not there", []string{"du", s.store, "team/*"}, 1, "no repository of"},
 		{"umount with an option", []string{"umount", s.mnt, "--frobnicate"}, 2, "there is no option --frobnicate"},
 	}
 	for _, test := range tests {
