@@ -249,6 +249,33 @@ type rangeBody struct {
 	io.Closer
 }
 
+// CopySource is what the store behind d calls the file at path, for CopyFrom of
+// another driver; nil if there is no such name. A driver says it by a method
+// CopySource(path string) any.
+func CopySource(d StorageDriver, path string) any {
+	if s, ok := d.(interface{ CopySource(path string) any }); ok {
+		return s.CopySource(path)
+	}
+	return nil
+}
+
+// ServerCopier is the ability to have a file copied within the store.
+type ServerCopier interface {
+	CopyFrom(ctx context.Context, source any, path string) error
+}
+
+// CopyFrom makes the file at path of d the same as source, a CopySource of another
+// driver or of d itself, without a byte of it coming here. What the store tells of
+// both, such as size and checksum, has been compared when it returns nil. A driver
+// that cannot, or whose store is not that of source or has not the same user,
+// answers errors.ErrUnsupported.
+func CopyFrom(ctx context.Context, d StorageDriver, source any, path string) error {
+	if c, ok := d.(ServerCopier); ok && source != nil {
+		return c.CopyFrom(ctx, source, path)
+	}
+	return ErrUnsupportedMethod{DriverName: d.Name()}
+}
+
 // TimeSetter is the ability to set a file's or directory's modification time.
 type TimeSetter interface {
 	Chtimes(ctx context.Context, path string, mtime time.Time) error

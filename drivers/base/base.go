@@ -216,6 +216,22 @@ func (d *driver) ReadRange(ctx context.Context, path string, offset, length int6
 	return r, nil
 }
 
+// CopySource answers drivers.CopySource.
+func (d *driver) CopySource(path string) any {
+	if !drivers.ValidPath(path) {
+		return nil
+	}
+	return drivers.CopySource(d.inner, path)
+}
+
+// CopyFrom implements drivers.ServerCopier.
+func (d *driver) CopyFrom(ctx context.Context, source any, path string) error {
+	if err := d.checkPath(ctx, path); err != nil {
+		return err
+	}
+	return d.wrap(drivers.CopyFrom(ctx, d.inner, source, path))
+}
+
 // Chtimes implements drivers.TimeSetter.
 func (d *driver) Chtimes(ctx context.Context, path string, mtime time.Time) error {
 	if err := d.checkPath(ctx, path); err != nil {

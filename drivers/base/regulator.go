@@ -263,6 +263,18 @@ func (r *regulator) ReadRange(ctx context.Context, path string, offset, length i
 	return drivers.ReadRange(ctx, r.inner, path, offset, length)
 }
 
+// CopySource answers drivers.CopySource.
+func (r *regulator) CopySource(path string) any { return drivers.CopySource(r.inner, path) }
+
+// CopyFrom implements drivers.ServerCopier.
+func (r *regulator) CopyFrom(ctx context.Context, source any, path string) error {
+	if err := r.enter(ctx); err != nil {
+		return err
+	}
+	defer r.leave()
+	return drivers.CopyFrom(ctx, r.inner, source, path)
+}
+
 // Chtimes implements drivers.TimeSetter.
 func (r *regulator) Chtimes(ctx context.Context, path string, mtime time.Time) error {
 	if err := r.enter(ctx); err != nil {

@@ -170,6 +170,15 @@ func (c *Counting) ReadRange(ctx context.Context, path string, offset, length in
 	return drivers.ReadRange(ctx, c.inner, path, offset, length)
 }
 
+// CopySource answers drivers.CopySource. It is not counted.
+func (c *Counting) CopySource(path string) any { return drivers.CopySource(c.inner, path) }
+
+// CopyFrom implements drivers.ServerCopier.
+func (c *Counting) CopyFrom(ctx context.Context, source any, path string) error {
+	c.add("CopyFrom", 1)
+	return drivers.CopyFrom(ctx, c.inner, source, path)
+}
+
 // Chtimes implements drivers.TimeSetter.
 func (c *Counting) Chtimes(ctx context.Context, path string, mtime time.Time) error {
 	c.add("Chtimes", 1)

@@ -55,6 +55,7 @@ func Run(t *testing.T, make func(t *testing.T) drivers.StorageDriver) {
 		{"move missing", testMoveMissing},
 		{"delete", testDelete},
 		{"delete spares siblings", testDeleteSiblings},
+		{"copy from", testCopyFrom},
 		{"times", testChtimes},
 		{"open file", testOpenFile},
 		{"space", testStatFS},

@@ -288,6 +288,14 @@ func (f *Faulty) ReadRange(ctx context.Context, path string, offset, length int6
 	return f.reader(func() (io.ReadCloser, error) { return drivers.ReadRange(ctx, f.inner, path, offset, length) })
 }
 
+// CopySource answers drivers.CopySource.
+func (f *Faulty) CopySource(path string) any { return drivers.CopySource(f.inner, path) }
+
+// CopyFrom implements drivers.ServerCopier.
+func (f *Faulty) CopyFrom(ctx context.Context, source any, path string) error {
+	return f.writing(func() error { return drivers.CopyFrom(ctx, f.inner, source, path) })
+}
+
 // Chtimes implements drivers.TimeSetter.
 func (f *Faulty) Chtimes(ctx context.Context, path string, mtime time.Time) error {
 	return f.writing(func() error { return drivers.Chtimes(ctx, f.inner, path, mtime) })

@@ -158,6 +158,37 @@ func testChtimes(t *testing.T, d drivers.StorageDriver) {
 	wantContent(t, d, "/dir/file", []byte("/dir/file"))
 }
 
+func testCopyFrom(t *testing.T, d drivers.StorageDriver) {
+	const size = 6 << 20 // more than one part may have
+	large := random(size)
+	put(t, d, "/large", large)
+	putAll(t, d, "/dir/file", "/old")
+	err := drivers.CopyFrom(t.Context(), d, drivers.CopySource(d, "/dir/file"), "/new/file")
+	if errors.Is(err, errors.ErrUnsupported) {
+		wantError(t, "CopyFrom", err, drivers.ErrUnsupportedMethod{DriverName: d.Name()})
+		wantAbsent(t, d, "/new/file")
+		return
+	}
+	if err != nil {
+		t.Fatalf("CopyFrom = %v", err)
+	}
+	wantContent(t, d, "/new/file", []byte("/dir/file"))
+	for source, path := range map[string]string{"/dir/file": "/old", "/large": "/new/large"} {
+		if err := drivers.CopyFrom(t.Context(), d, drivers.CopySource(d, source), path); err != nil {
+			t.Errorf("CopyFrom(%q, %q) = %v", source, path, err)
+		}
+	}
+	wantContent(t, d, "/old", []byte("/dir/file"))
+	wantContent(t, d, "/new/large", large)
+	err = drivers.CopyFrom(t.Context(), d, drivers.CopySource(d, "/missing"), "/old")
+	wantError(t, "CopyFrom of nothing", err, notFound(d, "/missing"))
+	err = drivers.CopyFrom(t.Context(), d, drivers.CopySource(d, "/old"), "/dir/..")
+	wantError(t, "CopyFrom", err, drivers.InvalidPathError{Path: "/dir/..", DriverName: d.Name()})
+	err = drivers.CopyFrom(t.Context(), d, "another's", "/old")
+	wantError(t, "CopyFrom of another store", err, drivers.ErrUnsupportedMethod{DriverName: d.Name()})
+	wantContent(t, d, "/old", []byte("/dir/file"))
+}
+
 func testStatFS(t *testing.T, d drivers.StorageDriver) {
 	info, err := drivers.StatFS(t.Context(), d)
 	if errors.Is(err, errors.ErrUnsupported) {

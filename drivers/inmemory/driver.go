@@ -245,6 +245,30 @@ func (d *Driver) dropPartials(path string) {
 	}
 }
 
+// copySource is a file of a Driver.
+type copySource struct {
+	driver *Driver
+	path   string
+}
+
+// CopySource answers drivers.CopySource.
+func (d *Driver) CopySource(path string) any { return copySource{d, path} }
+
+// CopyFrom implements drivers.ServerCopier. All Drivers of a process are one store.
+func (d *Driver) CopyFrom(_ context.Context, source any, path string) error {
+	src, ok := source.(copySource)
+	if !ok {
+		return drivers.ErrUnsupportedMethod{}
+	}
+	content, _, err := src.driver.file(src.path)
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.put(path, content)
+}
+
 // Chtimes implements drivers.TimeSetter.
 func (d *Driver) Chtimes(_ context.Context, path string, mtime time.Time) error {
 	d.mu.Lock()

@@ -69,6 +69,10 @@
 // parts that nobody sees and that cost money: give the bucket a lifecycle rule
 // with AbortIncompleteMultipartUpload.
 //
+// CopyFrom lets the store copy between two places that the same user reaches at the
+// same endpoint, and compares size, MD5 and checksums as far as the store tells
+// them. Whoever knows the digest and wants more has to read the copy.
+//
 // PutContentIfAbsent is If-None-Match, or Stat and put where the store does not
 // know that. An answer that was lost is looked into: what was done is no error.
 //

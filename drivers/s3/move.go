@@ -37,7 +37,7 @@ func (d *Driver) Move(ctx context.Context, src, dst string) error {
 	if info == nil {
 		return d.moveDir(ctx, src, dst)
 	}
-	if err := d.copy(ctx, info, dst); err != nil {
+	if err := d.copy(ctx, d, info, dst); err != nil {
 		return err
 	}
 	if err := errors.Join(d.dropPartial(ctx, src), d.dropPartial(ctx, dst)); err != nil {
@@ -66,7 +66,7 @@ func (d *Driver) moveDir(ctx context.Context, src, dst string) error {
 			break
 		}
 		g.Go(func() error {
-			return d.copy(copying, info.(*fileInfo), dst+strings.TrimPrefix(info.Path(), src))
+			return d.copy(copying, d, info.(*fileInfo), dst+strings.TrimPrefix(info.Path(), src))
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -75,16 +75,17 @@ func (d *Driver) moveDir(ctx context.Context, src, dst string) error {
 	return d.Delete(ctx, src)
 }
 
-// copy makes dst the same as the file src, with the settings of a new object.
-func (d *Driver) copy(ctx context.Context, src *fileInfo, dst string) error {
+// copy makes dst the same as the file src of from, with the settings of a new
+// object.
+func (d *Driver) copy(ctx context.Context, from *Driver, src *fileInfo, dst string) error {
 	if src.size > 0 && src.size > d.CopyThreshold {
-		return d.copyParts(ctx, src, dst)
+		return d.copyParts(ctx, from, src, dst)
 	}
 	ctx = withPatience(ctx)
 	_, err := d.client.CopyObject(ctx, &s3.CopyObjectInput{
 		Bucket:               &d.bucket,
 		Key:                  aws.String(d.key(dst)),
-		CopySource:           d.copySource(src),
+		CopySource:           from.objectName(src),
 		ContentType:          aws.String(contentType),
 		MetadataDirective:    types.MetadataDirectiveReplace,
 		ACL:                  d.ObjectACL,
@@ -95,8 +96,8 @@ func (d *Driver) copy(ctx context.Context, src *fileInfo, dst string) error {
 	return d.explain(ctx, "copy", src.path, err)
 }
 
-// copySource names an object in a header.
-func (d *Driver) copySource(src *fileInfo) *string {
+// objectName names an object in a header.
+func (d *Driver) objectName(src *fileInfo) *string {
 	segments := strings.Split(d.bucket+"/"+d.key(src.path), "/")
 	for i := range segments {
 		segments[i] = url.PathEscape(segments[i])
@@ -105,7 +106,7 @@ func (d *Driver) copySource(src *fileInfo) *string {
 }
 
 // copyParts lets the store copy ranges of the file, several at once.
-func (d *Driver) copyParts(ctx context.Context, src *fileInfo, dst string) error {
+func (d *Driver) copyParts(ctx context.Context, from *Driver, src *fileInfo, dst string) error {
 	id, err := d.createUpload(ctx, dst, false)
 	if err != nil {
 		return err
@@ -120,7 +121,7 @@ func (d *Driver) copyParts(ctx context.Context, src *fileInfo, dst string) error
 		number++
 		n, length := number, min(size, src.size-start)
 		g.Go(func() error {
-			etag, err := d.copyPart(copying, src, u, n, start, length)
+			etag, err := d.copyPart(copying, from, src, u, n, start, length)
 			if err == nil {
 				u.add(part{Number: n, ETag: etag, Size: length})
 			}
@@ -137,13 +138,13 @@ func (d *Driver) copyParts(ctx context.Context, src *fileInfo, dst string) error
 	return nil
 }
 
-func (d *Driver) copyPart(ctx context.Context, src *fileInfo, u *upload, number int32, start, length int64) (string, error) {
+func (d *Driver) copyPart(ctx context.Context, from *Driver, src *fileInfo, u *upload, number int32, start, length int64) (string, error) {
 	in := &s3.UploadPartCopyInput{
 		Bucket:          &d.bucket,
 		Key:             &u.key,
 		UploadId:        &u.id,
 		PartNumber:      &number,
-		CopySource:      d.copySource(src),
+		CopySource:      from.objectName(src),
 		CopySourceRange: aws.String(fmt.Sprintf("bytes=%d-%d", start, start+length-1)),
 	}
 	if src.etag != "" { // else it may be replaced between two parts

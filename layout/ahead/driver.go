@@ -153,6 +153,9 @@ func (d *Driver) OpenFile(ctx context.Context, path string) (*os.File, error) {
 	return drivers.OpenFile(ctx, d.inner, path)
 }
 
+// CopySource answers drivers.CopySource.
+func (d *Driver) CopySource(path string) any { return drivers.CopySource(d.inner, path) }
+
 // List implements drivers.StorageDriver.
 func (d *Driver) List(ctx context.Context, dir string) ([]string, error) {
 	if markOf(ctx) < listing {

@@ -58,6 +58,11 @@ func (d *Driver) Move(ctx context.Context, src, dst string) error {
 	return d.changing(func() error { return d.inner.Move(ctx, src, dst) }, src, dst)
 }
 
+// CopyFrom implements drivers.ServerCopier.
+func (d *Driver) CopyFrom(ctx context.Context, source any, path string) error {
+	return d.changing(func() error { return drivers.CopyFrom(ctx, d.inner, source, path) }, path)
+}
+
 // Delete implements drivers.StorageDriver.
 func (d *Driver) Delete(ctx context.Context, path string) error {
 	return d.changing(func() error { return d.inner.Delete(ctx, path) }, path)
