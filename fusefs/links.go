@@ -282,9 +282,11 @@ func (p *linkPlace) commit(ctx context.Context, c content) (committed, error) {
 		// install and copy2 go on to change times and modes by this path.
 		s.aliases.put(staleName{s.dirKey(d.path()), p.name}, put.Digest, maxAliases)
 	}
-	desc, err := d.store().Stat(ctx, name)
-	if err != nil {
-		return committed{}, err
+	desc := layout.Descriptor{Digest: put.Digest, Size: put.Size, ModTime: put.ModTime}
+	if put.ModTime.IsZero() {
+		if desc, err = d.store().Stat(ctx, name); err != nil {
+			return committed{}, err
+		}
 	}
 	s.keepTimes(ctx, d.repo)
 	sha := d.top() + "/" + string(name.Algorithm())
@@ -320,8 +322,9 @@ func (p *linkPlace) put(ctx context.Context, c content) (layout.Put, error) {
 	}
 	err = s.reg.Blobs().SetModTime(ctx, put.Digest, c.mtime)
 	if errors.Is(err, errors.ErrUnsupported) {
-		err = nil // the draft keeps it
+		return put, nil // the draft keeps it
 	}
+	put.ModTime = time.Time{}
 	return put, err
 }
 

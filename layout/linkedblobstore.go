@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 
@@ -81,20 +82,33 @@ func (s LinkedBlobStore) Put(ctx context.Context, u *Upload, want digest.Digest)
 	if err != nil {
 		return Put{}, fmt.Errorf("put blob %s: %w", d, err)
 	}
-	if isNew {
-		s.p.r.cache.forget(d)
-		defer s.p.r.cache.forget(d)
-	}
-	if files = append(files, links...); len(files) > 0 {
-		if err := drivers.PutContents(ctx, s.p.r.driver, files); err != nil {
-			return Put{}, fmt.Errorf("put blob %s: %w", d, err)
-		}
-	}
 	put := Put{Digest: d, Size: u.Size(), NewLink: len(links) > 0, NewBlob: isNew}
-	if b, err := s.p.r.statBlobNow(ctx, d); err == nil {
-		put.ModTime = b.modTime
+	var told sync.WaitGroup
+	if len(files) == 0 { // the blob is there: a remote store tells while the links are put
+		told.Go(func() { s.tell(ctx, &put) })
+	}
+	if all := append(files, links...); len(all) > 0 {
+		err = drivers.PutContents(ctx, s.p.r.driver, all)
+	}
+	told.Wait()
+	if err != nil {
+		s.p.r.cache.forget(d)
+		return Put{}, fmt.Errorf("put blob %s: %w", d, err)
+	}
+	if len(files) > 0 {
+		s.tell(ctx, &put)
 	}
 	return put, nil
+}
+
+// tell fills in the time of a blob that has been put.
+func (s LinkedBlobStore) tell(ctx context.Context, put *Put) {
+	if put.NewBlob {
+		s.p.r.cache.forget(put.Digest)
+	}
+	if b, err := s.p.r.statBlobNow(ctx, put.Digest); err == nil {
+		put.ModTime = b.modTime
+	}
 }
 
 // checkWant is ErrDigestMismatch if the content, whose sha256 digest is d, has

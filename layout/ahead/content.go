@@ -3,6 +3,8 @@ package ahead
 import (
 	"context"
 	"crypto/md5"
+	"errors"
+	"io/fs"
 	"time"
 
 	"registryfs/drivers"
@@ -23,7 +25,29 @@ func (d *Driver) GetContentInfo(ctx context.Context, path string) ([]byte, drive
 	if content, info, err, ok := d.proven(ctx, path); ok {
 		return content, info, err
 	}
-	return drivers.GetContentInfo(ctx, d.inner, path)
+	m := markOf(ctx)
+	if m == exact || d.opts.Expect == nil || d.opts.Expect(path) == (Expected{}) {
+		return drivers.GetContentInfo(ctx, d.inner, path)
+	}
+	if d.lacked(path, m) {
+		return nil, nil, d.notFound(path)
+	}
+	asked, forgot := d.beginAsking()
+	content, info, err := drivers.GetContentInfo(ctx, d.inner, path)
+	d.endAsking(func() {
+		if errors.Is(err, fs.ErrNotExist) && d.forgot == forgot {
+			d.passedBy(path, asked)
+		}
+	})
+	return content, info, err
+}
+
+// lacked reports whether a look a moment ago has found nothing at path. Who makes
+// a file looks at its name several times before.
+func (d *Driver) lacked(path string, m mark) bool {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.find(path, asker{mark: min(m, reading)}, time.Now()).state == absent
 }
 
 // proven is the content of a file without a request; ok is false if it takes one.

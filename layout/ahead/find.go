@@ -277,22 +277,34 @@ func (d *Driver) stat(ctx context.Context, path string, who asker) (drivers.File
 // so the directories it is in; and that there is nothing: who is about to make a
 // directory will ask for what is in it.
 func (d *Driver) statInner(ctx context.Context, path string, who asker) (drivers.FileInfo, error) {
-	asked := time.Now()
-	d.mu.Lock()
-	d.listers++
-	forgot := d.forgot
-	d.mu.Unlock()
+	asked, forgot := d.beginAsking()
 	info, err := d.inner.Stat(ctx, path)
+	d.endAsking(func() {
+		switch {
+		case err == nil:
+			d.changes.seen(path, asked)
+		case errors.Is(err, fs.ErrNotExist) && who.mark != exact && who.named && d.forgot == forgot:
+			d.passedBy(path, asked)
+		}
+	})
+	return info, err
+}
+
+// beginAsking begins a request whose answer may be kept: so no change is forgotten
+// before endAsking, or forgot tells that one may have been.
+func (d *Driver) beginAsking() (asked time.Time, forgot int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.listers++
+	return time.Now(), d.forgot
+}
+
+// endAsking keeps the answer, with the lock held.
+func (d *Driver) endAsking(keep func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.listers--
-	switch {
-	case err == nil:
-		d.changes.seen(path, asked)
-	case errors.Is(err, fs.ErrNotExist) && who.mark != exact && who.named && d.forgot == forgot:
-		d.passedBy(path, asked)
-	}
-	return info, err
+	keep()
 }
 
 // Serves reports whether the context has a mark, without which every call goes

@@ -281,16 +281,8 @@ func (d *Driver) flowDirect(ctx context.Context, dir, at string, fn func(p *page
 // next steps can be.
 func (d *Driver) listInner(ctx context.Context, dir string, yield func(drivers.FileInfo, error) bool) {
 	var names []string
-	asked := time.Now()
-	d.mu.Lock()
-	d.listers++
-	forgot := d.forgot
-	d.mu.Unlock()
-	defer func() {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.listers--
-	}()
+	asked, forgot := d.beginAsking()
+	defer d.endAsking(func() {})
 	for info, err := range drivers.ListInfo(ctx, d.inner, dir) {
 		if err == nil && info.IsDir() && len(names) <= maxNames {
 			if len(names) == 0 {

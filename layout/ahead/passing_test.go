@@ -339,3 +339,46 @@ func TestOwnFile(t *testing.T) {
 		t.Errorf("StatNamed = %v, %v, want 18 bytes", info, err)
 	}
 }
+
+// TestLackedOnce: who makes a link looks at its name several times before, and the
+// store is asked once. What is written here or, after the TTL, elsewhere is found.
+func TestLackedOnce(t *testing.T) {
+	const ttl = 50 * time.Millisecond
+	hex := hexOf("a")
+	path := "/repo/r/tags/t/index/" + hex + "/link"
+	d, c, inner := newStore(t, Options{TTL: ttl, Expect: expectLinks}, "/other")
+	look := func(ctx context.Context, want bool) {
+		t.Helper()
+		content, _, err := d.GetContentInfo(ctx, path)
+		if want && string(content) != "sha256:"+hex || !want && !errors.Is(err, fs.ErrNotExist) {
+			t.Fatalf("GetContentInfo = %q, %v, want it there: %t", content, err, want)
+		}
+	}
+	put := func(s drivers.StorageDriver) {
+		t.Helper()
+		if err := s.PutContent(t.Context(), path, []byte("sha256:"+hex)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	d.SetTTL(time.Hour)
+	for _, ctx := range []context.Context{Reading(t.Context()), Reading(t.Context()), Adding(t.Context())} {
+		look(ctx, false)
+	}
+	if n := calls(c); n != 1 {
+		t.Errorf("three looks took %v, want one request", c.Counts())
+	}
+	look(t.Context(), false)
+	if n := calls(c); n != 2 {
+		t.Errorf("without a mark the store was not asked: %v", c.Counts())
+	}
+	put(d)
+	look(Reading(t.Context()), true)
+	if err := d.Delete(t.Context(), path); err != nil {
+		t.Fatal(err)
+	}
+	look(Adding(t.Context()), false)
+	put(inner)
+	d.SetTTL(ttl)
+	time.Sleep(2 * ttl)
+	look(Adding(t.Context()), true)
+}
