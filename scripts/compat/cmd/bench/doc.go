@@ -30,7 +30,8 @@
 //	s3list     ls -lR of the store's own tree
 //	s3digests  every repository, tag and digest
 //	s3rsync    a backup of everything, and another one to the same place
-//	s3read     a blob of 1 GiB from one end to the other
+//	s3read     a blob of 1 GiB from one end to the other; its floor is the raw program
+//	           and a read of zeros through FUSE at once
 //	s3random   64 KiB here and there in a large blob
 //	s3first    small files that nothing is known of yet, to their first byte
 //	s3put      a blob of 256 MiB copied in

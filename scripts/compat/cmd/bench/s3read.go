@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"strings"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
 // s3Read reads a large blob from one end to the other.
@@ -41,7 +43,12 @@ func (e *s3Env) s3Read(ctx context.Context, s *s3Store) error {
 						err := r.read(ctx, blob, 16<<20, parallel)
 						return blob.mb() / time.Since(start).Seconds(), err
 					},
-					floor: func(ctx context.Context) (float64, error) { return e.floorRate(ctx, s, v.reader, blob) },
+					floor: func(ctx context.Context) (float64, error) {
+						raw := newRawS3(e.endpoint(far), s.bucket.Name)
+						return e.bothRate(ctx, s, v.reader, blob, func(ctx context.Context) error {
+							return raw.read(ctx, blob, 16<<20, parallel)
+						})
+					},
 					mount: readRate(v.reader, blob),
 					wants: []want{leastOf(least, "raw", rawsOf)},
 				}},
@@ -64,13 +71,22 @@ func readRate(reader string, o object) func(context.Context, *s3Mount) (float64,
 	}
 }
 
-// floorRate reads as many zeros from memory through FUSE.
-func (e *s3Env) floorRate(ctx context.Context, s *s3Store, reader string, o object) (float64, error) {
+// bothRate reads as many zeros from memory through FUSE while the raw program
+// fetches the object: what a mount could do that added nothing to either.
+func (e *s3Env) bothRate(ctx context.Context, s *s3Store, reader string, o object, fetch func(context.Context) error) (float64, error) {
 	m, err := e.mountFloor(ctx, s.tree, "-direct")
 	if err != nil {
 		return 0, err
 	}
-	took, err := ran(ctx, "sh", "-c", readers[reader], "sh", m.path(o.key))
+	start := time.Now()
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return fetch(gctx) })
+	g.Go(func() error {
+		_, err := ran(gctx, "sh", "-c", readers[reader], "sh", m.path(o.key))
+		return err
+	})
+	err = g.Wait()
+	took := time.Since(start).Seconds()
 	return o.mb() / took, errors.Join(err, m.stop())
 }
 
