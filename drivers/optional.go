@@ -125,6 +125,31 @@ func IsRemote(d StorageDriver) bool {
 	return ok && r.IsRemote()
 }
 
+// Requests is how many requests over a network d has made, by their kind in the
+// store's own words; those made again count again. A driver says so by a method
+// Requests() map[string]int64. Fallback: nil.
+func Requests(d StorageDriver) map[string]int64 {
+	if r, ok := d.(interface{ Requests() map[string]int64 }); ok {
+		return r.Requests()
+	}
+	return nil
+}
+
+// Reloader is the ability to go on with other credentials.
+type Reloader interface {
+	Reload(ctx context.Context, params map[string]any) error
+}
+
+// Reload looks for the credentials again, in params and wherever else the driver
+// has found them at first, for all requests from now on. On an error it goes on
+// with those it has. A driver without any answers errors.ErrUnsupported.
+func Reload(ctx context.Context, d StorageDriver, params map[string]any) error {
+	if r, ok := d.(Reloader); ok {
+		return r.Reload(ctx, params)
+	}
+	return ErrUnsupportedMethod{DriverName: d.Name()}
+}
+
 // ETag is the store's entity tag of the file that info describes, without
 // quotes, or "" where there is none. That of a small object put whole is often
 // the MD5 of its content, in hex, and then it proves a guess of the content; it

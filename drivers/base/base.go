@@ -251,3 +251,11 @@ func (d *driver) StatFS(ctx context.Context) (drivers.FSInfo, error) {
 
 // IsRemote answers drivers.IsRemote.
 func (d *driver) IsRemote() bool { return drivers.IsRemote(d.inner) }
+
+// Requests answers drivers.Requests.
+func (d *driver) Requests() map[string]int64 { return drivers.Requests(d.inner) }
+
+// Reload implements drivers.Reloader.
+func (d *driver) Reload(ctx context.Context, params map[string]any) error {
+	return d.wrap(drivers.Reload(ctx, d.inner, params))
+}

@@ -295,3 +295,11 @@ func (r *regulator) StatFS(ctx context.Context) (drivers.FSInfo, error) {
 
 // IsRemote answers drivers.IsRemote.
 func (r *regulator) IsRemote() bool { return drivers.IsRemote(r.inner) }
+
+// Requests answers drivers.Requests.
+func (r *regulator) Requests() map[string]int64 { return drivers.Requests(r.inner) }
+
+// Reload implements drivers.Reloader.
+func (r *regulator) Reload(ctx context.Context, params map[string]any) error {
+	return drivers.Reload(ctx, r.inner, params)
+}

@@ -193,3 +193,11 @@ func (c *Counting) StatFS(ctx context.Context) (drivers.FSInfo, error) {
 
 // IsRemote answers drivers.IsRemote.
 func (c *Counting) IsRemote() bool { return drivers.IsRemote(c.inner) }
+
+// Requests answers drivers.Requests.
+func (c *Counting) Requests() map[string]int64 { return drivers.Requests(c.inner) }
+
+// Reload implements drivers.Reloader. It is not counted.
+func (c *Counting) Reload(ctx context.Context, params map[string]any) error {
+	return drivers.Reload(ctx, c.inner, params)
+}

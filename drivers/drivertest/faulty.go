@@ -344,3 +344,11 @@ func (w *faultyWriter) Commit(ctx context.Context) error {
 
 // IsRemote answers drivers.IsRemote.
 func (f *Faulty) IsRemote() bool { return drivers.IsRemote(f.inner) }
+
+// Requests answers drivers.Requests.
+func (f *Faulty) Requests() map[string]int64 { return drivers.Requests(f.inner) }
+
+// Reload implements drivers.Reloader. It is not counted.
+func (f *Faulty) Reload(ctx context.Context, params map[string]any) error {
+	return drivers.Reload(ctx, f.inner, params)
+}

@@ -27,8 +27,9 @@ const ioBuffer = 64 << 10
 // defaultRegion signs requests to stores that have no regions.
 const defaultRegion = "us-east-1"
 
-// newClient makes the client of the SDK. It asks no server anything.
-func newClient(ctx context.Context, p Parameters) (*s3.Client, error) {
+// loadConfig finds what the SDK goes by, credentials and region above all. It asks
+// no server anything.
+func loadConfig(ctx context.Context, p Parameters) (aws.Config, error) {
 	transport := newTransport(p)
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(transport),
@@ -51,23 +52,34 @@ func newClient(ctx context.Context, p Parameters) (*s3.Client, error) {
 	}
 	cfg, err := config.LoadDefaultConfig(ctx, options...)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration of AWS: %w", err)
+		return cfg, fmt.Errorf("read the configuration of AWS: %w", err)
 	}
-	endpoint := endpointURL(p)
 	if cfg.Region == "" {
-		if endpoint == "" && cfg.BaseEndpoint == nil {
-			return nil, fmt.Errorf("no region for bucket %s: set the parameter region, or regionendpoint to the URL of your store", p.Bucket)
+		if endpointURL(p) == "" && cfg.BaseEndpoint == nil {
+			return cfg, fmt.Errorf("no region for bucket %s: set the parameter region, or regionendpoint to the URL of your store", p.Bucket)
 		}
 		cfg.Region = defaultRegion
 	}
 	if p.RoleARN != "" {
 		cfg.Credentials = aws.NewCredentialsCache(assumeRole(cfg, p))
 	}
-	if !p.Anonymous {
-		cfg.Credentials = namedCredentials{cfg.Credentials}
+	return cfg, nil
+}
+
+// newClient makes the client of the SDK.
+func newClient(ctx context.Context, p Parameters, keys *keyring, counts *requests) (*s3.Client, error) {
+	cfg, err := loadConfig(ctx, p)
+	if err != nil {
+		return nil, err
 	}
+	if !p.Anonymous {
+		found := cfg.Credentials
+		keys.from.Store(&found)
+		cfg.Credentials = keys
+	}
+	endpoint := endpointURL(p)
 	return s3.NewFromConfig(cfg, func(o *s3.Options) {
-		o.HTTPClient = &watchedClient{client: cfg.HTTPClient, limit: p.Timeout / maxStalls, userAgent: p.UserAgent}
+		o.HTTPClient = &watchedClient{client: cfg.HTTPClient, counts: counts, limit: p.Timeout / maxStalls, userAgent: p.UserAgent}
 		o.Retryer = newRetryer(p.Retries)
 		o.APIOptions = append(o.APIOptions, countAttempts)
 		o.UsePathStyle = p.ForcePathStyle

@@ -18,6 +18,7 @@ import (
 type Driver struct {
 	Parameters
 	client *s3.Client
+	keys   keyring
 	bucket string
 	region string
 	prefix string // of all keys: "" or a path with a slash at its end
@@ -31,6 +32,7 @@ type Driver struct {
 	partOptions []func(*s3.Options)
 	buffers     sync.Pool // of *[]byte with room for a part
 	resumes     resumes
+	requests    requests
 }
 
 // New makes a driver. Nothing is asked of the store yet.
@@ -47,11 +49,12 @@ func newDriver(ctx context.Context, p Parameters) (*Driver, error) {
 	if err := p.check(); err != nil {
 		return nil, err
 	}
-	client, err := newClient(ctx, p)
+	d := &Driver{Parameters: p, bucket: p.Bucket, requests: requests{kinds: map[string]int64{}}}
+	client, err := newClient(ctx, p, &d.keys, &d.requests)
 	if err != nil {
 		return nil, err
 	}
-	d := &Driver{Parameters: p, client: client, bucket: p.Bucket, region: client.Options().Region}
+	d.client, d.region = client, client.Options().Region
 	if p.RootDirectory != "" {
 		d.prefix = p.RootDirectory + "/"
 	}

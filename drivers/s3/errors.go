@@ -10,7 +10,6 @@ import (
 	"strings"
 	"syscall"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/smithy-go"
 
@@ -130,18 +129,6 @@ type credentialsError struct{ cause error }
 func (e *credentialsError) Error() string { return "no credentials: " + e.cause.Error() }
 
 func (e *credentialsError) Unwrap() error { return e.cause }
-
-// namedCredentials marks the errors of a provider, which the SDK does not.
-type namedCredentials struct{ aws.CredentialsProvider }
-
-// Retrieve implements aws.CredentialsProvider.
-func (c namedCredentials) Retrieve(ctx context.Context) (aws.Credentials, error) {
-	creds, err := c.CredentialsProvider.Retrieve(ctx)
-	if err != nil {
-		err = &credentialsError{err}
-	}
-	return creds, err
-}
 
 // noAnswer names the server and what happened, without the URL of the request.
 func noAnswer(err *url.Error) string {

@@ -37,6 +37,7 @@ func (e *stallError) Is(target error) bool {
 // takes; and while nobody reads the answer, no time passes.
 type watchedClient struct {
 	client    aws.HTTPClient
+	counts    *requests
 	limit     time.Duration
 	userAgent string // put behind the SDK's
 }
@@ -54,6 +55,7 @@ func (c *watchedClient) Do(req *http.Request) (*http.Response, error) {
 	if c.userAgent != "" {
 		req.Header.Set("User-Agent", req.Header.Get("User-Agent")+" "+c.userAgent)
 	}
+	c.counts.count(req.Context())
 	limit := c.limit
 	if req.Context().Value(patienceKey{}) != nil {
 		limit *= maxStalls

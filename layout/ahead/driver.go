@@ -181,3 +181,11 @@ func (d *Driver) StatFS(ctx context.Context) (drivers.FSInfo, error) {
 
 // IsRemote answers drivers.IsRemote.
 func (d *Driver) IsRemote() bool { return drivers.IsRemote(d.inner) }
+
+// Requests answers drivers.Requests.
+func (d *Driver) Requests() map[string]int64 { return drivers.Requests(d.inner) }
+
+// Reload implements drivers.Reloader.
+func (d *Driver) Reload(ctx context.Context, params map[string]any) error {
+	return drivers.Reload(ctx, d.inner, params)
+}
