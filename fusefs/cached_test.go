@@ -58,12 +58,12 @@ func TestSecondRead(t *testing.T) {
 		m.bash(t, 0, `stat $repos/app/_blobs/sha256/$hex`, env...)
 		time.Sleep(10 * time.Millisecond) // RELEASE comes after close has returned
 		driver.Reset()
-		reads := m.srv.s.stats.ops[opRead].Load()
+		reads := m.srv.s.stats.ops[opRead].Durations().Count
 		m.bash(t, 0, script, env...)
 		if n := requests(); n > 0 {
 			t.Errorf("%s: %d requests for what is in the cache: %v", name, n, driver.Counts())
 		}
-		if n := m.srv.s.stats.ops[opRead].Load() - reads; n > 0 && m.srv.s.passthrough.enabled.Load() {
+		if n := m.srv.s.stats.ops[opRead].Durations().Count - reads; n > 0 && m.srv.s.passthrough.enabled.Load() {
 			t.Errorf("%s: %d reads came to us", name, n)
 		}
 		if i == 1 {

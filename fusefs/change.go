@@ -31,7 +31,7 @@ func isAbsent(err error) bool {
 
 // Create implements fuse.RawFileSystem.
 func (s *fsys) Create(cancel <-chan struct{}, in *fuse.CreateIn, name string, out *fuse.CreateOut) fuse.Status {
-	s.stats.count(opCreate)
+	defer s.stats.done(opCreate, s.stats.begin())
 	s.busy.enter(in.NodeId)
 	defer s.busy.leave(in.NodeId)
 	parent, obj := s.nodes.get(in.NodeId)
@@ -90,7 +90,7 @@ func (s *fsys) create(ctx context.Context, parent *node, obj object, name string
 
 // Mkdir implements fuse.RawFileSystem.
 func (s *fsys) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out *fuse.EntryOut) fuse.Status {
-	s.stats.count(opMkdir)
+	defer s.stats.done(opMkdir, s.stats.begin())
 	s.busy.enter(in.NodeId)
 	defer s.busy.leave(in.NodeId)
 	parent, obj := s.nodes.get(in.NodeId)
@@ -114,7 +114,7 @@ func (s *fsys) Mkdir(cancel <-chan struct{}, in *fuse.MkdirIn, name string, out 
 
 // Unlink implements fuse.RawFileSystem.
 func (s *fsys) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
-	s.stats.count(opUnlink)
+	defer s.stats.done(opUnlink, s.stats.begin())
 	s.busy.enter(h.NodeId)
 	defer s.busy.leave(h.NodeId)
 	parent, obj := s.nodes.get(h.NodeId)
@@ -149,7 +149,7 @@ func (s *fsys) Unlink(cancel <-chan struct{}, h *fuse.InHeader, name string) fus
 
 // Rmdir implements fuse.RawFileSystem.
 func (s *fsys) Rmdir(cancel <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
-	s.stats.count(opRmdir)
+	defer s.stats.done(opRmdir, s.stats.begin())
 	s.busy.enter(h.NodeId)
 	defer s.busy.leave(h.NodeId)
 	parent, obj := s.nodes.get(h.NodeId)
@@ -180,7 +180,7 @@ const (
 
 // Rename implements fuse.RawFileSystem. For a staged file it is the commit.
 func (s *fsys) Rename(cancel <-chan struct{}, in *fuse.RenameIn, oldName, newName string) fuse.Status {
-	s.stats.count(opRename)
+	defer s.stats.done(opRename, s.stats.begin())
 	s.busy.enter(in.NodeId)
 	defer s.busy.leave(in.NodeId)
 	s.busy.enter(in.Newdir)
@@ -259,7 +259,7 @@ func (s *fsys) renameStored(ctx context.Context, parent *node, obj object, oldNa
 // Link implements fuse.RawFileSystem. A second name for a blob or revision is
 // a link of it in the other repository; a tag name is a tag.
 func (s *fsys) Link(cancel <-chan struct{}, in *fuse.LinkIn, name string, out *fuse.EntryOut) fuse.Status {
-	s.stats.count(opLink)
+	defer s.stats.done(opLink, s.stats.begin())
 	s.busy.enter(in.NodeId)
 	defer s.busy.leave(in.NodeId)
 	parent, obj := s.nodes.get(in.NodeId)

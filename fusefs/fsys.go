@@ -124,7 +124,7 @@ func (s *fsys) find(ctx context.Context, parent *node, dir directory, name strin
 
 // Lookup implements fuse.RawFileSystem.
 func (s *fsys) Lookup(cancel <-chan struct{}, h *fuse.InHeader, name string, out *fuse.EntryOut) fuse.Status {
-	s.stats.count(opLookup)
+	defer s.stats.done(opLookup, s.stats.begin())
 	s.busy.enter(h.NodeId)
 	defer s.busy.leave(h.NodeId)
 	parent, obj := s.nodes.get(h.NodeId)
@@ -175,7 +175,7 @@ func (s *fsys) Forget(id, count uint64) {
 
 // GetAttr implements fuse.RawFileSystem.
 func (s *fsys) GetAttr(cancel <-chan struct{}, in *fuse.GetAttrIn, out *fuse.AttrOut) fuse.Status {
-	s.stats.count(opGetattr)
+	defer s.stats.done(opGetattr, s.stats.begin())
 	n, obj := s.nodes.get(in.NodeId)
 	if n == nil {
 		return fuse.Status(syscall.ESTALE)
@@ -199,7 +199,7 @@ func (s *fsys) answerAttr(ctx context.Context, n *node, obj object, out *fuse.At
 // SetAttr implements fuse.RawFileSystem. Metadata is lenient: modes and owners
 // are accepted and not kept, since tools stop where they are refused.
 func (s *fsys) SetAttr(cancel <-chan struct{}, in *fuse.SetAttrIn, out *fuse.AttrOut) fuse.Status {
-	s.stats.count(opSetattr)
+	defer s.stats.done(opSetattr, s.stats.begin())
 	n, obj := s.nodes.get(in.NodeId)
 	if n == nil {
 		return fuse.Status(syscall.ESTALE)

@@ -3,6 +3,7 @@ package fusefs
 import (
 	"context"
 	"io"
+	"slices"
 	"sync"
 	"syscall"
 
@@ -63,22 +64,23 @@ func (t *handleTable) count() int {
 	return len(t.open)
 }
 
-// uploading returns the paths of drafts with open handles.
+// uploading returns the paths of drafts that are open for writing.
 func (t *handleTable) uploading(s *fsys) []string {
 	t.mu.RLock()
 	defer t.mu.RUnlock()
 	var out []string
 	for _, h := range t.open {
-		if h.draft != nil {
+		if h.draft != nil && h.writer {
 			out = append(out, s.nodes.path(h.n))
 		}
 	}
-	return out
+	slices.Sort(out)
+	return slices.Compact(out)
 }
 
 // Open implements fuse.RawFileSystem.
 func (s *fsys) Open(cancel <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	s.stats.count(opOpen)
+	defer s.stats.done(opOpen, s.stats.begin())
 	n, obj := s.nodes.get(in.NodeId)
 	if n == nil {
 		return fuse.Status(syscall.ESTALE)
@@ -158,7 +160,7 @@ func (s *fsys) openReplaced(ctx context.Context, n *node, obj object, in *fuse.O
 
 // Read implements fuse.RawFileSystem.
 func (s *fsys) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fuse.ReadResult, fuse.Status) {
-	s.stats.count(opRead)
+	defer s.stats.done(opRead, s.stats.begin())
 	h := s.handles.get(in.Fh)
 	if h == nil {
 		return nil, fuse.EBADF
@@ -218,7 +220,7 @@ func (h *handle) read(ctx context.Context, p []byte, off int64) (int, error) {
 
 // Write implements fuse.RawFileSystem.
 func (s *fsys) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uint32, fuse.Status) {
-	s.stats.count(opWrite)
+	defer s.stats.done(opWrite, s.stats.begin())
 	h := s.handles.get(in.Fh)
 	if h == nil || !h.writer {
 		return 0, fuse.EBADF
@@ -234,13 +236,13 @@ func (s *fsys) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (uin
 // Flush implements fuse.RawFileSystem. It is where a program that copies a
 // file sees whether its content was taken.
 func (s *fsys) Flush(_ <-chan struct{}, in *fuse.FlushIn) fuse.Status {
-	s.stats.count(opFlush)
+	defer s.stats.done(opFlush, s.stats.begin())
 	return s.commit("close", in.Fh)
 }
 
 // Fsync implements fuse.RawFileSystem: a commit is durable.
 func (s *fsys) Fsync(_ <-chan struct{}, in *fuse.FsyncIn) fuse.Status {
-	s.stats.count(opFsync)
+	defer s.stats.done(opFsync, s.stats.begin())
 	return s.commit("fsync", in.Fh)
 }
 
@@ -274,7 +276,7 @@ func (s *fsys) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
 // CopyFileRange implements fuse.RawFileSystem. A copy of a whole stored file
 // moves no bytes: the draft refers to the blob.
 func (s *fsys) CopyFileRange(cancel <-chan struct{}, in *fuse.CopyFileRangeIn) (uint32, fuse.Status) {
-	s.stats.count(opCopy)
+	defer s.stats.done(opCopy, s.stats.begin())
 	src, dst := s.handles.get(in.FhIn), s.handles.get(in.FhOut)
 	if src == nil || dst == nil || !dst.writer {
 		return 0, fuse.EBADF

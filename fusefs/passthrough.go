@@ -55,6 +55,7 @@ func (p *passthrough) offer(ctx context.Context, s *fsys, h *handle, r *lazyRead
 	if h.backing != nil {
 		out.OpenFlags = fuse.FOPEN_PASSTHROUGH | fuse.FOPEN_NOFLUSH
 		out.BackingID = h.backing.id
+		s.stats.passthrough.Add(1)
 		return
 	}
 	if p.cached == nil {

@@ -57,7 +57,7 @@ func (s *fsys) keepsListings() bool { return s.opts.TagTTL >= cacheDirTTL }
 
 // OpenDir implements fuse.RawFileSystem.
 func (s *fsys) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
-	s.stats.count(opOpendir)
+	defer s.stats.done(opOpendir, s.stats.begin())
 	n, obj := s.nodes.get(in.NodeId)
 	dir, ok := obj.(directory)
 	if !ok {
@@ -97,7 +97,7 @@ func (s *fsys) ReadDirPlus(_ <-chan struct{}, in *fuse.ReadIn, out *fuse.DirEntr
 }
 
 func (s *fsys) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) fuse.Status {
-	s.stats.count(opReaddir)
+	defer s.stats.done(opReaddir, s.stats.begin())
 	s.busy.enter(in.NodeId)
 	defer s.busy.leave(in.NodeId)
 	hh := s.handles.get(in.Fh)

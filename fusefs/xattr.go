@@ -84,7 +84,7 @@ func (s *fsys) tagsOf(ctx context.Context, n *node, d digest.Digest) (string, bo
 // GetXAttr implements fuse.RawFileSystem. The kernel and ls ask for names of
 // their own on every file; those are answered without a look.
 func (s *fsys) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, name string, dest []byte) (uint32, fuse.Status) {
-	s.stats.count(opXattr)
+	defer s.stats.done(opXattr, s.stats.begin())
 	short, ours := strings.CutPrefix(name, xattrPrefix)
 	n, obj := s.nodes.get(h.NodeId)
 	a, ok := obj.(attributed)
@@ -119,7 +119,7 @@ func answerXattr(dest []byte, value string) (uint32, fuse.Status) {
 
 // ListXAttr implements fuse.RawFileSystem.
 func (s *fsys) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []byte) (uint32, fuse.Status) {
-	s.stats.count(opXattr)
+	defer s.stats.done(opXattr, s.stats.begin())
 	n, obj := s.nodes.get(h.NodeId)
 	a, ok := obj.(attributed)
 	if !ok {

@@ -23,11 +23,13 @@ func (b *Blob) Size() int64 {
 }
 
 // File is the file with the whole blob, hashed, to be read only and not to be
-// closed; it is nil while there is none. It may be so the next moment.
+// closed; it is nil while there is none. It may be so the next moment. To hand it
+// out is a hit.
 func (b *Blob) File() *os.File {
 	if b == nil || !b.e.verified.Load() {
 		return nil
 	}
+	b.e.c.stats.hits.Add(1)
 	return b.e.files.Load().data
 }
 

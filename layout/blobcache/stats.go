@@ -10,7 +10,7 @@ type counters struct {
 
 // Stats is what a Cache has done since it was opened.
 type Stats struct {
-	Hits, Misses          int64 // reads; those of a handed out file are not seen
+	Hits, Misses          int64 // reads, and files handed out, of which no read is seen
 	ServedBytes           int64 // by hits
 	FilledBytes           int64 // written
 	DroppedBytes          int64 // left out for lack of time or room
