@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"registryfs/drivers"
+	"registryfs/drivers/metered"
 	"registryfs/fusefs"
 	"registryfs/layout"
 )
@@ -112,6 +113,7 @@ func (o *options) openRegistry(ctx context.Context, s *store, log *slog.Logger) 
 	if err != nil {
 		return nil, fmt.Errorf("open the store %s: %w", s.source, err)
 	}
+	s.calls = metered.New(driver)
 	if drivers.IsRemote(driver) {
 		if s.network, err = o.openNetwork(memory, log); err != nil {
 			return nil, err
@@ -137,7 +139,7 @@ func (o *options) openRegistry(ctx context.Context, s *store, log *slog.Logger) 
 			return nil, fmt.Errorf("open the store %s: %w", s.source, err)
 		}
 	}
-	return layout.New(driver, lo), nil
+	return layout.New(s.calls, lo), nil
 }
 
 // settleChildren prefers the options to the configuration.
@@ -175,6 +177,11 @@ func (m mounting) serve(dir string, reg *layout.Registry, s store) error {
 	if err != nil {
 		return err
 	}
+	monitor, err := m.listen()
+	if err != nil {
+		return err
+	}
+	defer monitor.close() // nobody asks any more
 	signals := catchSignals()
 	server, err := fusefs.Mount(dir, reg, fusefs.Options{
 		Source:       s.source,
@@ -190,7 +197,7 @@ func (m mounting) serve(dir string, reg *layout.Registry, s store) error {
 		StateDir:     m.stateDir,
 		StoreID:      s.id(),
 		Config:       config,
-		Stats:        s.network.stats,
+		Stats:        s.stats,
 		MountOptions: m.kernel,
 		Logger:       m.log,
 	})
@@ -203,6 +210,7 @@ func (m mounting) serve(dir string, reg *layout.Registry, s store) error {
 			return errors.Join(fmt.Errorf("leave the terminal: %w", err), server.Unmount())
 		}
 	}
+	monitor.serve(metrics(collector{server, s, dir}), m.log)
 	stop := signals.unmount(server, dir, m.log)
 	server.Wait()
 	stop()

@@ -35,6 +35,8 @@ type options struct {
 	logLevel slog.Level
 	logJSON  bool
 	logFile  string
+	metrics  string // address to listen on; "": none
+	pprof    string
 
 	deleteSet bool     // allow-delete was given, either way
 	kernel    []string // words of -o that are the kernel's
@@ -80,6 +82,8 @@ func (o *options) flags() []cli.Flag {
 		valueFlag("log-level", processCategory, "`LEVEL`: debug, info, warn or error", "info", o.setLogLevel),
 		valueFlag("log-format", processCategory, "`FORMAT`: text or json", "text", o.setLogFormat),
 		pathFlag("log-file", processCategory, "`FILE` to append the log to", "none, or the terminal in the foreground", &o.logFile),
+		valueFlag("metrics", processCategory, "`[HOST]:PORT` to serve metrics for Prometheus on, at /metrics", "none", addressSetter(&o.metrics, "")),
+		valueFlag("pprof", processCategory, "`[HOST]:PORT` to serve Go's profiles on, of 127.0.0.1 without HOST", "none", addressSetter(&o.pprof, "127.0.0.1")),
 		boolFlag("debug", processCategory, "log every request of the kernel", &o.debug),
 	}
 }

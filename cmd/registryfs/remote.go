@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -61,6 +62,23 @@ func (n *network) close() error {
 }
 
 // stats are lines of .registryfs/stats.
+func (s store) stats(line func(name string, value any)) {
+	calls := s.calls.Stats()
+	for _, m := range calls.Methods {
+		if m.Calls.Count > 0 {
+			line("driver_"+m.Name, m.Calls.Count)
+		}
+	}
+	line("driver_read_bytes", calls.ReadBytes)
+	line("driver_written_bytes", calls.WrittenBytes)
+	requests := s.calls.Requests()
+	for _, kind := range slices.Sorted(maps.Keys(requests)) {
+		line("request_"+kind, requests[kind])
+	}
+	s.network.stats(line)
+}
+
+// stats are those of what a store over a network is given.
 func (n *network) stats(line func(name string, value any)) {
 	if n == nil {
 		return

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"registryfs/drivers/metered"
 )
 
 // store is a SOURCE that was understood.
@@ -15,7 +17,8 @@ type store struct {
 	registryConfig
 	source string // what the mount table shows
 
-	network *network // nil for a local store
+	calls   *metered.Driver // counts what the store is asked for
+	network *network        // nil for a local store
 }
 
 // registryTree is where a registry keeps all it has, below its root directory.

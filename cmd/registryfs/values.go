@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net"
 	"os/user"
 	"strconv"
 	"strings"
@@ -174,6 +175,23 @@ func (o *options) setLogFormat(s string) error {
 	}
 	o.logJSON = s == "json"
 	return nil
+}
+
+// addressSetter takes an address to listen on. Without a host it is the standard
+// one, "" for all that the machine has.
+func addressSetter(to *string, standard string) setter {
+	return func(s string) error {
+		host, port, err := net.SplitHostPort(s)
+		n, portErr := strconv.ParseUint(port, 10, 16)
+		if err != nil || portErr != nil {
+			return fmt.Errorf("%q is not an address to listen on: use one like :9464 or 127.0.0.1:9464", s)
+		}
+		if host == "" {
+			host = standard
+		}
+		*to = net.JoinHostPort(host, strconv.FormatUint(n, 10))
+		return nil
+	}
 }
 
 var sizeUnits = []struct {
