@@ -335,3 +335,38 @@ func StatFS(ctx context.Context, d StorageDriver) (FSInfo, error) {
 	}
 	return FSInfo{}, ErrUnsupportedMethod{DriverName: d.Name()}
 }
+
+// Leftovers are the files that writes have left which never ended: a driver does
+// not show them anywhere else.
+type Leftovers interface {
+	// All yields those below a directory, with size and time, in no order. An
+	// error ends it; where there is no such directory there are none.
+	All(ctx context.Context, from string) iter.Seq2[FileInfo, error]
+	// Open reads one. It is fs.ErrNotExist if it is no leftover.
+	Open(ctx context.Context, path string) (io.ReadCloser, error)
+	// Remove removes one. It is fs.ErrNotExist if it is no leftover.
+	Remove(ctx context.Context, path string) error
+}
+
+// LeftoversOf are the leftovers of a driver that says so by a method Leftovers()
+// Leftovers. Fallback: there are none.
+func LeftoversOf(d StorageDriver) Leftovers {
+	if l, ok := d.(interface{ Leftovers() Leftovers }); ok {
+		return l.Leftovers()
+	}
+	return noLeftovers{d.Name()}
+}
+
+type noLeftovers struct{ driver string }
+
+func (noLeftovers) All(context.Context, string) iter.Seq2[FileInfo, error] {
+	return func(func(FileInfo, error) bool) {}
+}
+
+func (n noLeftovers) Open(_ context.Context, path string) (io.ReadCloser, error) {
+	return nil, PathNotFoundError{Path: path, DriverName: n.driver}
+}
+
+func (n noLeftovers) Remove(_ context.Context, path string) error {
+	return PathNotFoundError{Path: path, DriverName: n.driver}
+}

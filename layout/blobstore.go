@@ -208,13 +208,18 @@ func (r *Registry) readBlob(ctx context.Context, d digest.Digest) ([]byte, error
 	if err != nil {
 		return nil, err
 	}
-	if s.size > maxInMemory {
-		return nil, fmt.Errorf("read blob %s of %d bytes: %w", d, s.size, ErrTooLarge)
+	return r.readSized(ctx, d, s.size)
+}
+
+// readSized is readBlob of a blob whose size is known.
+func (r *Registry) readSized(ctx context.Context, d digest.Digest, size int64) ([]byte, error) {
+	if size > maxInMemory {
+		return nil, fmt.Errorf("read blob %s of %d bytes: %w", d, size, ErrTooLarge)
 	}
-	if content, ok := r.cache.content.get(d); ok && int64(len(content)) == s.size {
+	if content, ok := r.cache.content.get(d); ok && int64(len(content)) == size {
 		return content, nil
 	}
-	if content := r.cachedContent(ctx, d, s.size); d.Algorithm().FromBytes(content) == d {
+	if content := r.cachedContent(ctx, d, size); d.Algorithm().FromBytes(content) == d {
 		r.cache.content.put(d, content, len(content)+entryCost)
 		return content, nil
 	}

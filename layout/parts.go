@@ -43,6 +43,19 @@ func (r *Registry) Parts(ctx context.Context, d digest.Digest) (Parts, error) {
 	if err != nil {
 		return Parts{}, err
 	}
+	return takeApart(d, content)
+}
+
+// PartsSized is Parts for a manifest of known size, which is one request less.
+func (r *Registry) PartsSized(ctx context.Context, d digest.Digest, size int64) (Parts, error) {
+	content, err := r.readSized(ctx, d, size)
+	if err != nil {
+		return Parts{}, err
+	}
+	return takeApart(d, content)
+}
+
+func takeApart(d digest.Digest, content []byte) (Parts, error) {
 	parts, err := partsOf(content)
 	if err != nil {
 		return Parts{}, fmt.Errorf("manifest %s: %w: %w", d, ErrManifestInvalid, err)

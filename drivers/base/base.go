@@ -259,3 +259,6 @@ func (d *driver) Requests() map[string]int64 { return drivers.Requests(d.inner) 
 func (d *driver) Reload(ctx context.Context, params map[string]any) error {
 	return d.wrap(drivers.Reload(ctx, d.inner, params))
 }
+
+// Leftovers answers drivers.LeftoversOf.
+func (d *driver) Leftovers() drivers.Leftovers { return drivers.LeftoversOf(d.inner) }

@@ -303,3 +303,6 @@ func (r *regulator) Requests() map[string]int64 { return drivers.Requests(r.inne
 func (r *regulator) Reload(ctx context.Context, params map[string]any) error {
 	return drivers.Reload(ctx, r.inner, params)
 }
+
+// Leftovers answers drivers.LeftoversOf.
+func (r *regulator) Leftovers() drivers.Leftovers { return drivers.LeftoversOf(r.inner) }

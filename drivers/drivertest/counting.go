@@ -201,3 +201,6 @@ func (c *Counting) Requests() map[string]int64 { return drivers.Requests(c.inner
 func (c *Counting) Reload(ctx context.Context, params map[string]any) error {
 	return drivers.Reload(ctx, c.inner, params)
 }
+
+// Leftovers answers drivers.LeftoversOf. What is done with them is not counted.
+func (c *Counting) Leftovers() drivers.Leftovers { return drivers.LeftoversOf(c.inner) }

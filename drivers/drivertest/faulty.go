@@ -352,3 +352,6 @@ func (f *Faulty) Requests() map[string]int64 { return drivers.Requests(f.inner) 
 func (f *Faulty) Reload(ctx context.Context, params map[string]any) error {
 	return drivers.Reload(ctx, f.inner, params)
 }
+
+// Leftovers answers drivers.LeftoversOf. What is done with them is not counted.
+func (f *Faulty) Leftovers() drivers.Leftovers { return drivers.LeftoversOf(f.inner) }

@@ -172,3 +172,6 @@ func (d *Driver) Requests() map[string]int64 { return drivers.Requests(d.inner) 
 func (d *Driver) Reload(ctx context.Context, params map[string]any) error {
 	return drivers.Reload(ctx, d.inner, params)
 }
+
+// Leftovers answers drivers.LeftoversOf. What is done with them is not counted.
+func (d *Driver) Leftovers() drivers.Leftovers { return drivers.LeftoversOf(d.inner) }

@@ -189,3 +189,6 @@ func (d *Driver) Requests() map[string]int64 { return drivers.Requests(d.inner) 
 func (d *Driver) Reload(ctx context.Context, params map[string]any) error {
 	return drivers.Reload(ctx, d.inner, params)
 }
+
+// Leftovers answers drivers.LeftoversOf.
+func (d *Driver) Leftovers() drivers.Leftovers { return drivers.LeftoversOf(d.inner) }
