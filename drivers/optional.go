@@ -161,6 +161,16 @@ func ETag(info FileInfo) string {
 	return ""
 }
 
+// First is a file in the directory that info describes, the first one in the order
+// of WalkInfo, if the store has told of it along with the directory; else nil. A
+// FileInfo carries it by a method First() FileInfo.
+func First(info FileInfo) FileInfo {
+	if d, ok := info.(interface{ First() FileInfo }); ok {
+		return d.First()
+	}
+	return nil
+}
+
 // ContentInfoGetter is the ability to get a file and its FileInfo at once.
 type ContentInfoGetter interface {
 	GetContentInfo(ctx context.Context, path string) ([]byte, FileInfo, error)

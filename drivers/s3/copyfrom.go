@@ -77,7 +77,7 @@ type proof struct {
 // prove describes a file with all that the store knows of its content.
 func (d *Driver) prove(ctx context.Context, path string) (*proof, error) {
 	if !d.answered.Load() { // else a 404 may mean the bucket
-		if _, err := d.hasBelow(ctx, "/"); err != nil {
+		if _, err := d.directory(ctx, "/"); err != nil {
 			return nil, err
 		}
 	}

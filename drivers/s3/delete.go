@@ -34,11 +34,11 @@ func (d *Driver) Delete(ctx context.Context, path string) error {
 		}
 		return d.deleteKeys(ctx, path, []string{d.key(path)})
 	}
-	info, isDir, err := d.fileOrDir(ctx, path)
+	info, dir, err := d.fileOrDir(ctx, path)
 	if err != nil {
 		return err
 	}
-	if info == nil && !isDir {
+	if info == nil && dir == nil {
 		return drivers.PathNotFoundError{Path: path}
 	}
 	var failed []error

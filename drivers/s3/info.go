@@ -39,6 +39,20 @@ func newFileInfo(path string, size *int64, mtime *time.Time, etag *string) *file
 	return &fileInfo{path: path, size: aws.ToInt64(size), mtime: aws.ToTime(mtime), etag: unquote(aws.ToString(etag))}
 }
 
+// directory is one that has something in it.
+type directory struct {
+	drivers.FileInfo
+	first *fileInfo // nil if it is not to be shown
+}
+
+// First answers drivers.First.
+func (d *directory) First() drivers.FileInfo {
+	if d.first == nil {
+		return nil
+	}
+	return d.first
+}
+
 func dirInfo(path string) drivers.FileInfo {
 	return drivers.FileInfoFields{FullPath: path, Dir: true}
 }

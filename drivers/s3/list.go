@@ -70,7 +70,7 @@ func (d *Driver) WalkInfo(ctx context.Context, from, startAfter string) iter.Seq
 				met = true
 				object := &page.Contents[i]
 				path := d.path(*object.Key)
-				if path <= startAfter || !drivers.ValidPath(path) || isPartial(path[strings.LastIndexByte(path, '/')+1:]) {
+				if path <= startAfter || !isShown(path) {
 					continue
 				}
 				if !yield(d.info(object), nil) {
@@ -103,7 +103,7 @@ func (d *Driver) WalkPage(ctx context.Context, from, startAfter string) (files [
 		for i := range page.Contents {
 			object := &page.Contents[i]
 			path := d.path(*object.Key)
-			if path > startAfter && drivers.ValidPath(path) && !isPartial(path[strings.LastIndexByte(path, '/')+1:]) {
+			if path > startAfter && isShown(path) {
 				files = append(files, d.info(object))
 			}
 		}
@@ -119,6 +119,12 @@ func (d *Driver) WalkPage(ctx context.Context, from, startAfter string) (files [
 		}
 		in.ContinuationToken, in.StartAfter = page.NextContinuationToken, nil
 	}
+}
+
+// isShown reports whether a flat listing has the file: no marker of a directory, nor
+// what is kept for an appending writer.
+func isShown(path string) bool {
+	return drivers.ValidPath(path) && !isPartial(path[strings.LastIndexByte(path, '/')+1:])
 }
 
 // startAfter turns a path after which to start, or any other string, into the

@@ -23,11 +23,11 @@ const parallelMoves = 8
 // Move implements drivers.StorageDriver. The store copies, then the source is
 // deleted: so both can be there if it fails between.
 func (d *Driver) Move(ctx context.Context, src, dst string) error {
-	info, isDir, err := d.fileOrDir(ctx, src)
+	info, dir, err := d.fileOrDir(ctx, src)
 	switch {
 	case err != nil:
 		return err
-	case info == nil && !isDir:
+	case info == nil && dir == nil:
 		return drivers.PathNotFoundError{Path: src}
 	case src == dst:
 		return nil
@@ -49,11 +49,11 @@ func (d *Driver) Move(ctx context.Context, src, dst string) error {
 // moveDir copies all that is below src before it deletes any of it. It does not
 // replace a file or a directory.
 func (d *Driver) moveDir(ctx context.Context, src, dst string) error {
-	info, isDir, err := d.fileOrDir(ctx, dst)
+	info, dir, err := d.fileOrDir(ctx, dst)
 	if err != nil {
 		return err
 	}
-	if info != nil || isDir {
+	if info != nil || dir != nil {
 		return &fs.PathError{Op: "move", Path: dst, Err: fs.ErrExist}
 	}
 	g, copying := errgroup.WithContext(ctx)

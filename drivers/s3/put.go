@@ -45,11 +45,11 @@ func (d *Driver) PutContents(ctx context.Context, files []drivers.Content) error
 func (d *Driver) PutContentIfAbsent(ctx context.Context, path string, content []byte) error {
 	exists := &fs.PathError{Op: "put", Path: path, Err: fs.ErrExist}
 	if !isLeaf(path) { // a store takes a file beside a directory of the same name
-		isDir, err := d.hasBelow(ctx, path)
+		dir, err := d.directory(ctx, path)
 		if err != nil {
 			return err
 		}
-		if isDir {
+		if dir != nil {
 			return exists
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"registryfs/drivers"
 )
@@ -17,8 +18,7 @@ import (
 // first to find something answers, and where both would, the file.
 func (d *Driver) Stat(ctx context.Context, path string) (drivers.FileInfo, error) {
 	if path == "/" {
-		_, err := d.hasBelow(ctx, path)
-		if err != nil {
+		if _, err := d.directory(ctx, path); err != nil {
 			return nil, err
 		}
 		return dirInfo(path), nil
@@ -30,41 +30,41 @@ func (d *Driver) Stat(ctx context.Context, path string) (drivers.FileInfo, error
 		}
 		return info, nil
 	}
-	info, isDir, err := d.fileOrDir(ctx, path)
+	info, dir, err := d.fileOrDir(ctx, path)
 	switch {
 	case err != nil:
 		return nil, err
 	case info != nil:
 		return info, nil
-	case isDir:
-		return dirInfo(path), nil
+	case dir != nil:
+		return dir, nil
 	}
 	return nil, drivers.PathNotFoundError{Path: path}
 }
 
 // fileOrDir looks for a file and for a directory at path. It looks no further
 // once it has found a file.
-func (d *Driver) fileOrDir(ctx context.Context, path string) (info *fileInfo, isDir bool, err error) {
+func (d *Driver) fileOrDir(ctx context.Context, path string) (info *fileInfo, dir *directory, err error) {
 	listCtx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	type listed struct {
-		found bool
-		err   error
+		dir *directory
+		err error
 	}
-	dir := make(chan listed, 1)
+	below := make(chan listed, 1)
 	go func() {
-		found, err := d.hasBelow(listCtx, path)
-		dir <- listed{found, err}
+		dir, err := d.directory(listCtx, path)
+		below <- listed{dir, err}
 	}()
 	info, err = d.head(ctx, path)
 	if err == nil {
-		return info, false, nil
+		return info, nil, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, false, err
+		return nil, nil, err
 	}
-	l := <-dir
-	return nil, l.found, l.err
+	l := <-below
+	return nil, l.dir, l.err
 }
 
 // head describes the file at path. The answer to a HEAD has no body to name a
@@ -82,19 +82,23 @@ func (d *Driver) head(ctx context.Context, path string) (*fileInfo, error) {
 	return newFileInfo(path, out.ContentLength, out.LastModified, out.ETag), nil
 }
 
-// hasBelow reports whether there is anything in the directory dir, be it the
+// directory describes a directory: nil if there is nothing in it, not even the
 // marker that consoles make for an empty one.
-func (d *Driver) hasBelow(ctx context.Context, dir string) (bool, error) {
-	out, err := d.client.ListObjectsV2(ctx, &s3.ListObjectsV2Input{
-		Bucket:  &d.bucket,
-		Prefix:  aws.String(d.dirKey(dir)),
-		MaxKeys: aws.Int32(1),
+func (d *Driver) directory(ctx context.Context, path string) (*directory, error) {
+	page, err := d.page(ctx, path, &s3.ListObjectsV2Input{
+		Bucket:       &d.bucket,
+		Prefix:       aws.String(d.dirKey(path)),
+		EncodingType: types.EncodingTypeUrl,
+		MaxKeys:      aws.Int32(1),
 	})
-	if err != nil {
-		return false, d.explain(ctx, "list", dir, err)
+	if err != nil || len(page.Contents) == 0 {
+		return nil, err
 	}
-	d.answered.Store(true)
-	return len(out.Contents) > 0, nil
+	dir := &directory{FileInfo: dirInfo(path)}
+	if first := &page.Contents[0]; isShown(d.path(*first.Key)) {
+		dir.first = d.info(first)
+	}
+	return dir, nil
 }
 
 // isLeaf reports whether path can only be a file, by its place in a registry: a

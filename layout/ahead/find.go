@@ -73,7 +73,7 @@ func (d *Driver) findIn(s *stream, path, low, high string, who asker, now time.T
 			return a
 		}
 	}
-	if s.start >= path || high > s.front || d.scattered(path) && !who.named {
+	if s.start >= path && s.noFile != path || high > s.front || d.scattered(path) && !who.named {
 		// What scattered files are looked up for may be newer than they seem.
 		return answer{}
 	}
@@ -283,6 +283,9 @@ func (d *Driver) statInner(ctx context.Context, path string, who asker) (drivers
 		switch {
 		case err == nil:
 			d.changes.seen(path, asked)
+			if first := drivers.First(info); first != nil && who.mark != exact && d.forgot == forgot {
+				d.passedTo(path, first, asked)
+			}
 		case errors.Is(err, fs.ErrNotExist) && who.mark != exact && who.named && d.forgot == forgot:
 			d.passedBy(path, asked)
 		}

@@ -1,6 +1,10 @@
 package ahead
 
-import "time"
+import (
+	"time"
+
+	"registryfs/drivers"
+)
 
 // passage is a reader who looks up name after name and lists nothing, as rsync
 // does where it writes. Most of the names may not be there yet. One page tells of
@@ -65,10 +69,21 @@ func (d *Driver) passing(path string, now time.Time) chan struct{} {
 
 // passedBy keeps that there was nothing at path, nor below it.
 func (d *Driver) passedBy(path string, asked time.Time) {
-	_, high := bounds(path)
-	s := &stream{from: path, start: justBefore(path), until: high, most: 1, passed: true}
+	low, high := bounds(path)
+	s := &stream{from: path, noFile: path, start: justBefore(low), until: high, most: 1, passed: true}
 	d.add(s)
 	s.front, s.asked, s.ended = high, asked, true
+}
+
+// passedTo keeps that path is a directory and the first file in it that one: who
+// goes on down that way needs no other request.
+func (d *Driver) passedTo(path string, first drivers.FileInfo, asked time.Time) {
+	low, _ := bounds(path)
+	s := &stream{from: path, noFile: path, start: justBefore(low), most: 1, passed: true}
+	d.add(s)
+	s.pages = []*page{pack(asked, []drivers.FileInfo{first})}
+	s.front, s.asked, s.ended = first.Path()+"\x00", asked, true
+	d.held++
 }
 
 // justBefore is a key that is less than path, and greater than that of any file

@@ -382,3 +382,65 @@ func TestLackedOnce(t *testing.T) {
 	time.Sleep(2 * ttl)
 	look(Adding(t.Context()), true)
 }
+
+// TestPassedBeside: that a name is not there tells nothing of one that goes on with a
+// character less than the slash.
+func TestPassedBeside(t *testing.T) {
+	ctx := Reading(t.Context())
+	d, _, _ := newStore(t, Options{TTL: time.Hour}, "/a/b-x/f", "/a/b.x", "/a/c/f", "/a/c-x/f", "/a/c.x")
+	has(t, d, ctx, "/a/b", false)
+	has(t, d, ctx, "/a/b-x", true)
+	has(t, d, ctx, "/a/b-x/f", true)
+	has(t, d, ctx, "/a/b.x", true)
+	has(t, d, ctx, "/a/c", true)
+	has(t, d, ctx, "/a/c/f", true)
+	has(t, d, ctx, "/a/c-x", true)
+	has(t, d, ctx, "/a/c.x", true)
+}
+
+// firsts is a store that tells of a directory's first file, as S3 does.
+type firsts struct{ drivers.StorageDriver }
+
+func (f firsts) IsRemote() bool { return true }
+
+func (f firsts) Stat(ctx context.Context, path string) (drivers.FileInfo, error) {
+	info, err := f.StorageDriver.Stat(ctx, path)
+	if err != nil || !info.IsDir() {
+		return info, err
+	}
+	for first, err := range drivers.WalkInfo(ctx, f.StorageDriver, path, "") {
+		return firstOf{info, first}, err
+	}
+	return info, nil
+}
+
+type firstOf struct {
+	drivers.FileInfo
+	first drivers.FileInfo
+}
+
+func (f firstOf) First() drivers.FileInfo { return f.first }
+
+// TestPassedDown: the way down to the first file of a directory is one look-up. It
+// tells nothing of what comes after that file.
+func TestPassedDown(t *testing.T) {
+	ctx := Reading(t.Context())
+	inner := drivertest.Remote(inmemory.New())
+	for _, path := range []string{"/a/b/c/f", "/a/b/g", "/a/b-x", "/a/d/f"} {
+		if err := inner.PutContent(t.Context(), path, []byte("f")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c := drivertest.NewCounting(firsts{inner})
+	d := New(c, Options{TTL: time.Hour})
+	for _, path := range []string{"/a/b", "/a/b/c", "/a/b/c/f"} {
+		has(t, d, ctx, path, true)
+	}
+	has(t, d, ctx, "/a/b/a", false)
+	if n := calls(c); n != 1 {
+		t.Errorf("the way down took %v, want one request", c.Counts())
+	}
+	for path, want := range map[string]bool{"/a/b/g": true, "/a/b-x": true, "/a/d/f": true, "/a/b/c/g": false} {
+		has(t, d, ctx, path, want)
+	}
+}

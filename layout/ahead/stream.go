@@ -21,12 +21,13 @@ const (
 // stream is a flat listing under way, and what is kept of it: all files whose
 // paths are greater than start and less than front. The Driver's lock guards it.
 type stream struct {
-	from  string // the directory that is listed
-	until string // files from here on are not wanted
-	start string
-	front string
-	pages []*page // of those files, in order
-	most  int     // pages it may read in all; 0 is any number
+	from   string // the directory that is listed
+	until  string // files from here on are not wanted
+	start  string
+	front  string
+	noFile string  // this path, which may be before start, is none either
+	pages  []*page // of those files, in order
+	most   int     // pages it may read in all; 0 is any number
 
 	ended bool // there is no more, or no more is wanted
 	gone  bool // nobody is to use it
