@@ -82,7 +82,7 @@ func (w *window) deepen() {
 			deepest = nearParts
 		}
 	}
-	w.depth = max(w.depth, min(deepest, max(1, 2*w.depth)))
+	w.depth = max(w.depth, min(deepest, max(1, 4*w.depth)))
 }
 
 // cover returns the parts that have [off, end), making those that are missing,

@@ -27,7 +27,7 @@ func TestWindowDeepens(t *testing.T) {
 			for range 10 {
 				before := w.depth
 				w.deepen()
-				if w.depth < before || w.depth > 2*max(1, before) {
+				if w.depth < before || w.depth > max(1, 4*before) {
 					t.Errorf("depth %d after %d", w.depth, before)
 				}
 			}
