@@ -38,7 +38,7 @@
 // Manifests of schema version 1, OCI artifact manifests, manifests by another
 // digest than sha256, manifests that two parsers could read in two ways, and
 // such of more than 4 MiB. They are shown and read where a registry has taken
-// them in. Blobs are not deleted here, only unlinked; RawTree removes anything.
+// them in. Blobs are only unlinked, and deleted by package gc; RawTree removes anything.
 //
 // # Reading
 //

@@ -18,12 +18,13 @@ type registryConfig struct {
 	allowDelete bool                 // storage.delete.enabled
 	readOnly    bool                 // storage.maintenance.readonly.enabled
 	remote      string               // proxy.remoteurl: the storage is a cache
+	blobCache   string               // storage.cache.blobdescriptor: inmemory or redis, or ""
 	children    layout.IndexChildren // validation.manifests.indexes
 	urls        layout.URLRules      // validation.manifests.urls
 }
 
-// storageOptions are the keys of storage that are no driver. Of those cache,
-// redirect and tag, and the purging of uploads, are the server's own business.
+// storageOptions are the keys of storage that are no driver. Of those redirect and
+// tag, and the purging of uploads, are the server's own business.
 var storageOptions = []string{"maintenance", "cache", "delete", "redirect", "tag"}
 
 // parseConfig reads the text of a config.yml as the registry does, where the
@@ -84,11 +85,30 @@ func (c *registryConfig) readStorage(root node, environ []string) error {
 	if c.params == nil {
 		c.params = map[string]any{}
 	}
+	if c.blobCache, err = readBlobCache(storage); err != nil {
+		return err
+	}
 	if c.allowDelete, err = storage.flag("delete", "enabled"); err != nil {
 		return err
 	}
 	c.readOnly, err = storage.flag("maintenance", "readonly", "enabled")
 	return err
+}
+
+// readBlobCache goes by the old name of the key too. Of another word than these the
+// registry says that it has no cache.
+func readBlobCache(storage node) (string, error) {
+	for _, key := range []string{"blobdescriptor", "layerinfo"} {
+		kind, err := storage.at("cache", key)
+		if err != nil {
+			return "", err
+		}
+		text, err := kind.text()
+		if err != nil || text == "inmemory" || text == "redis" {
+			return text, err
+		}
+	}
+	return "", nil
 }
 
 // severalDrivers also says which variables are to blame: a Kubernetes service

@@ -41,7 +41,10 @@ func TestParseConfig(t *testing.T) {
   redirect: {disable: maybe}
   tag: {concurrencylimit: -1}
   maintenance: {uploadpurging: {enabled: false}}
-`, want: filesystem(nil)},
+`, want: filesystem(func(c *registryConfig) { c.blobCache = "redis" })},
+		{name: "a cache by its old name", text: filesystemStorage + "  cache: {layerinfo: inmemory}\n",
+			want: filesystem(func(c *registryConfig) { c.blobCache = "inmemory" })},
+		{name: "a cache that is none", text: filesystemStorage + "  cache: {blobdescriptor: memcached}\n", want: filesystem(nil)},
 		{name: "unknown keys", text: filesystemStorage + "http: {addr: ':5000'}\nfuture: [1, 2]\n", want: filesystem(nil)},
 		{name: "the last of two keys counts", text: "storage:\n  s3:\n    secure: false\n    bucket: b\n    secure: true\n",
 			want: registryConfig{driver: "s3", params: map[string]any{"secure": true, "bucket": "b"}}},

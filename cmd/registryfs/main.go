@@ -65,7 +65,8 @@ live registry, which serves what was copied in.
    registryfs mount /mnt                          a store of your own
    ls -l /mnt/repositories/library/alpine/_tags
    registryfs umount /mnt
-   registryfs du /var/lib/registry                what takes the room`
+   registryfs du /var/lib/registry                what takes the room
+   registryfs gc --dry-run --now /var/lib/registry    what nobody needs`
 
 func newApp(o *options) *cli.App {
 	return &cli.App{
@@ -75,7 +76,7 @@ func newApp(o *options) *cli.App {
 		Description:     appHelp,
 		Version:         versionText(),
 		HideHelpCommand: true,
-		Commands:        []*cli.Command{mountCommand(o), umountCommand(), duCommand(), versionCommand()},
+		Commands:        []*cli.Command{mountCommand(o), umountCommand(), duCommand(), gcCommand(), versionCommand()},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usagef("there is no command %q: registryfs --help lists them", c.Args().First())

@@ -1,0 +1,144 @@
+package gc
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+
+	"registryfs/layout"
+)
+
+// note is a blob that nobody needed when a run looked.
+type note struct {
+	Hex  string `json:"sha256"`
+	Size int64  `json:"size"`
+	// Since is when the last link to the blob was removed; zero while there may be one.
+	Since time.Time `json:"since,omitzero"`
+	// Links are those that runs have removed, to be put back if they are missed.
+	Links []noteLink `json:"links,omitempty"`
+}
+
+// noteLink is a link that was removed.
+type noteLink struct {
+	Repository layout.RepositoryName `json:"repository"`
+	Manifest   bool                  `json:"manifest,omitempty"` // of a revision, not a layer
+	Name       string                `json:"name,omitempty"`     // the digest it is named after, if another
+}
+
+func (n *note) digest() digest.Digest { return digest.NewDigestFromEncoded(digest.SHA256, n.Hex) }
+
+// willRemove adds the links that are about to be removed.
+func (n *note) willRemove(held []heldBy) {
+	for _, h := range held {
+		l := noteLink{Repository: h.repo, Manifest: h.by == byRevision, Name: h.name}
+		if h.isLink() && !slices.Contains(n.Links, l) {
+			n.Links = append(n.Links, l)
+		}
+	}
+}
+
+func (l noteLink) held() heldBy {
+	h := heldBy{by: byLayer, repo: l.Repository, name: l.Name}
+	if l.Manifest {
+		h.by = byRevision
+	}
+	return h
+}
+
+// notes are those of a shard, sorted.
+type notes []*note
+
+func notesName(shard int) string { return fmt.Sprintf("%s/notes/%x.json", stateDir, shard) }
+
+// readNotes reads what earlier runs have noted.
+func (r *collector) readNotes(ctx context.Context, shard int) (notes, error) {
+	content, err := r.reg.State().Get(ctx, notesName(shard))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var all notes
+	if err := json.Unmarshal(content, &all); err != nil {
+		return nil, fmt.Errorf("what an earlier run has noted in registryfs/%s cannot be read: %w: remove it to begin anew", notesName(shard), err)
+	}
+	for _, n := range all {
+		if err := n.digest().Validate(); err != nil {
+			return nil, fmt.Errorf("note registryfs/%s: %w: remove it to begin anew", notesName(shard), err)
+		}
+	}
+	slices.SortFunc(all, func(a, b *note) int { return strings.Compare(a.Hex, b.Hex) })
+	return all, nil
+}
+
+// writeNotes makes all the notes of the shard.
+func (r *collector) writeNotes(ctx context.Context, shard int, all notes) error {
+	if len(all) == 0 {
+		err := r.reg.State().Delete(ctx, notesName(shard))
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return err
+	}
+	content, err := json.Marshal(all)
+	if err != nil {
+		return err
+	}
+	return r.reg.State().Put(ctx, notesName(shard), content)
+}
+
+// restoreNoted puts back the links that are missed of all blobs noted in a shard.
+// Those are noted no longer.
+func (r *collector) restoreNoted(ctx context.Context, m *mark, shard int) error {
+	all, err := r.readNotes(ctx, shard)
+	if err != nil || len(all) == 0 || r.DryRun {
+		return err
+	}
+	t := m.matcher(shard)
+	defer t.close()
+	var left notes
+	for _, n := range all {
+		c := candidate{digest: n.digest()}
+		if err := t.match(&c); err != nil {
+			return err
+		}
+		if !c.isNeeded() || !r.restore(ctx, n, c.needed, c.held) {
+			left = append(left, n)
+		}
+	}
+	if len(left) == len(all) {
+		return nil
+	}
+	return r.writeNotes(ctx, shard, left)
+}
+
+// restore puts back the links of a noted blob in the repositories that need it, and
+// tells whether all of them are there.
+func (r *collector) restore(ctx context.Context, n *note, needed []layout.RepositoryName, held []heldBy) bool {
+	whole := true
+	for _, l := range n.Links {
+		if !slices.Contains(needed, l.Repository) {
+			continue
+		}
+		h := l.held()
+		path := h.path(r.reg, n.digest())
+		if slices.ContainsFunc(held, func(other heldBy) bool { return other.isLink() && other.path(r.reg, n.digest()) == path }) {
+			continue
+		}
+		if err := r.reg.Repository(l.Repository).PutLink(ctx, path, n.digest()); err != nil {
+			r.report.fail(err)
+			whole = false
+			continue
+		}
+		r.report.update(func() { r.report.Restored++ })
+	}
+	return whole
+}

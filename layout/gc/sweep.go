@@ -1,0 +1,153 @@
+package gc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"sync"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"registryfs/layout"
+)
+
+// sweepNow is a run without a registry beside it. All names go before any content,
+// so that whatever ends it leaves no name without its content.
+func (r *collector) sweepNow(ctx context.Context, m *mark) error {
+	if err := r.eachShard(func(shard int) error { return r.restoreNoted(ctx, m, shard) }); err != nil {
+		return err
+	}
+	if len(m.doubts) > 0 || len(r.report.Failed) > 0 {
+		return nil
+	}
+	held := failedSet{of: map[digest.Digest]bool{}}
+	err := r.eachUnreferenced(ctx, m, "remove links", func(c candidate) error {
+		r.report.update(func() { r.report.Unreferenced.add(c.size) })
+		if c.isYoung(r.cutoff) && r.MinAge > 0 {
+			held.add(c.digest)
+			return nil
+		}
+		for _, h := range c.held {
+			if err := r.removeHeld(ctx, c, h); err != nil {
+				r.report.fail(err)
+				held.add(c.digest)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = r.eachUnreferenced(ctx, m, "delete blobs", func(c candidate) error {
+		if held.has(c.digest) {
+			return nil
+		}
+		_, err := r.delete(ctx, c)
+		return err
+	})
+	if err != nil || r.DryRun {
+		return err
+	}
+	return r.eachShard(func(shard int) error { return r.writeNotes(ctx, shard, nil) })
+}
+
+// eachUnreferenced calls fn, several at once, for each blob that nobody needs.
+func (r *collector) eachUnreferenced(ctx context.Context, m *mark, step string, fn func(candidate) error) error {
+	var g errgroup.Group
+	g.SetLimit(r.Parallel)
+	done := layout.Progress{Step: step}
+	var failed error
+	for shard := range shards {
+		failed = r.eachBlob(ctx, shard, m, func(c candidate) error {
+			done.Done++
+			r.progress(done)
+			if !c.isNeeded() {
+				g.Go(func() error { return fn(c) })
+			}
+			return nil
+		})
+		if failed != nil {
+			break
+		}
+	}
+	return errors.Join(failed, g.Wait())
+}
+
+type failedSet struct {
+	mu sync.Mutex // guards of
+	of map[digest.Digest]bool
+}
+
+func (s *failedSet) add(d digest.Digest) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.of[d] = true
+}
+
+func (s *failedSet) has(d digest.Digest) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.of[d]
+}
+
+// sweep removes a noted blob, after the names that no registry follows to it.
+func (r *collector) sweep(ctx context.Context, c candidate) (swept bool, err error) {
+	for _, h := range c.held {
+		if err := r.removeHeld(ctx, c, h); err != nil {
+			r.report.fail(err)
+			return false, nil
+		}
+	}
+	return r.delete(ctx, c)
+}
+
+// delete deletes a blob to which nothing leads any more.
+func (r *collector) delete(ctx context.Context, c candidate) (deleted bool, err error) {
+	if !r.DryRun {
+		// Noted before: a delete may have its effect and fail.
+		if err := r.swept[shardOf(c.digest.Encoded())].add(c.digest.Encoded()); err != nil {
+			return false, err
+		}
+		if err := r.reg.Blobs().Delete(ctx, c.digest); err != nil {
+			r.report.fail(err)
+			return false, nil
+		}
+	}
+	r.report.update(func() { r.report.Swept.add(c.size) })
+	return true, nil
+}
+
+// removeHeld removes one file that leads to a blob.
+func (r *collector) removeHeld(ctx context.Context, c candidate, h heldBy) error {
+	count := &r.report.Links
+	p := r.reg.Repository(h.repo)
+	remove := func() error { return p.RemoveLink(ctx, h.path(r.reg, c.digest)) }
+	switch h.by {
+	case byHistory:
+		count = &r.report.History
+		remove = func() error { return p.RemoveLink(ctx, p.HistoryLink(layout.TagName(h.name), c.digest)) }
+	case byDeadTag:
+		count = &r.report.Tags
+		remove = func() error { return r.untag(ctx, p, layout.TagName(h.name)) }
+	}
+	if !r.DryRun {
+		if err := remove(); err != nil {
+			return err
+		}
+	}
+	r.report.update(func() { *count++ })
+	return nil
+}
+
+func (r *collector) untag(ctx context.Context, p layout.Repository, tag layout.TagName) error {
+	_, err := p.Tags().Untag(ctx, tag)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("remove tag %s of %s: %w", tag, p.Name(), err)
+	}
+	return nil
+}
