@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,7 +20,7 @@ func (m *mount) blobFiles(t *testing.T) map[string]string {
 	all := tree(t, filepath.Join(m.store, v2, "blobs"))
 	for path := range all {
 		if info, err := os.Stat(filepath.Join(m.store, v2, "blobs", path)); err == nil {
-			all[path] += fmt.Sprint(" ", info.Sys())
+			all[path] += fmt.Sprint(" ", info.Sys().(*syscall.Stat_t).Ino, info.ModTime()) // not when it was read
 		}
 	}
 	return all
