@@ -239,3 +239,44 @@ func (r *Registry) readSized(ctx context.Context, d digest.Digest, size int64) (
 	r.cache.content.put(d, content, len(content)+entryCost)
 	return content, nil
 }
+
+// readSmall is readBlob for what should be a manifest or a config: larger ones than
+// a manifest may be are ErrTooLarge. Of a remote store it is one request, and none
+// for what is on disk; that the blob is there still is then not asked.
+func (r *Registry) readSmall(ctx context.Context, d digest.Digest) ([]byte, error) {
+	if !r.IsRemote() {
+		return r.readSmallNow(ctx, d)
+	}
+	if validate(d) != nil {
+		return nil, BlobUnknownError{Digest: d}
+	}
+	if content, ok := r.cache.content.get(d); ok {
+		return content, nil
+	}
+	if content := r.cachedContent(ctx, d, -1); d.Algorithm().FromBytes(content) == d {
+		r.cache.content.put(d, content, len(content)+entryCost)
+		return content, nil
+	}
+	content, err := r.readManifest(ctx, d)
+	if isAbsent(err) {
+		return nil, BlobUnknownError{Digest: d}
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read blob %s: %w", d, err)
+	}
+	if content == nil {
+		return r.readSmallNow(ctx, d) // which tells what is wrong with it
+	}
+	return content, nil
+}
+
+func (r *Registry) readSmallNow(ctx context.Context, d digest.Digest) ([]byte, error) {
+	s, err := r.statBlob(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	if s.size > MaxManifestSize {
+		return nil, fmt.Errorf("read blob %s of %d bytes: %w", d, s.size, ErrTooLarge)
+	}
+	return r.readBlob(ctx, d)
+}

@@ -26,6 +26,7 @@ type cache struct {
 	stats        *lru[digest.Digest, blobStat]
 	references   *lru[digest.Digest, []digest.Digest]
 	descriptions *lru[digest.Digest, Description]
+	totals       *lru[digest.Digest, int64]
 }
 
 // blobStat is a blob as it was seen.
@@ -40,7 +41,8 @@ func newCache() *cache {
 		content:      newLRU[digest.Digest, []byte](cacheBytes / 2),
 		stats:        newLRU[digest.Digest, blobStat](cacheBytes / 8),
 		references:   newLRU[digest.Digest, []digest.Digest](cacheBytes / 4),
-		descriptions: newLRU[digest.Digest, Description](cacheBytes / 8),
+		descriptions: newLRU[digest.Digest, Description](cacheBytes / 16),
+		totals:       newLRU[digest.Digest, int64](cacheBytes / 16),
 	}
 }
 

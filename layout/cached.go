@@ -90,10 +90,14 @@ func (f *cachedFile) Close() error {
 	return f.rest.Close()
 }
 
-// cachedContent is a whole blob that the cache has, not verified, or nil.
+// cachedContent is a whole blob that the cache has, not verified, or nil. A size of
+// -1 is any that fits into memory.
 func (r *Registry) cachedContent(ctx context.Context, d digest.Digest, size int64) []byte {
 	blob := r.cached(ctx, blobDataPath(d), size)
 	defer blob.Close()
+	if blob.Size() > maxInMemory {
+		return nil
+	}
 	content := make([]byte, blob.Size())
 	if !blob.ReadAt(content, 0) {
 		return nil

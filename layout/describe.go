@@ -28,9 +28,6 @@ type Description struct {
 	Annotations map[string]string
 }
 
-// maxConfig is how large an image's config may be to be looked into.
-const maxConfig = 4 << 20
-
 // described is a manifest of any kind, read as far as it can be.
 type described struct {
 	SchemaVersion int               `json:"schemaVersion"`
@@ -43,13 +40,17 @@ type described struct {
 }
 
 // Describe tells what is in a manifest of the store, and in its config. What
-// cannot be found out is left empty. It is ManifestUnknownError if there is no
-// such blob.
+// cannot be found out is left empty: of a blob that is no manifest, all but the
+// size. It is ManifestUnknownError if there is no such blob, ErrTooLarge if it is
+// larger than 64 MiB, and ErrCorrupt if it is damaged.
 func (r *Registry) Describe(ctx context.Context, manifest digest.Digest) (Description, error) {
 	if desc, ok := r.cache.descriptions.get(manifest); ok {
 		return desc, nil
 	}
-	content, err := r.readBlob(ctx, manifest)
+	content, err := r.readSmall(ctx, manifest)
+	if errors.Is(err, ErrTooLarge) {
+		content, err = r.readBlob(ctx, manifest) // it is shown all the same
+	}
 	if isAbsent(err) {
 		return Description{}, ManifestUnknownError{Digest: manifest}
 	}
@@ -58,7 +59,7 @@ func (r *Registry) Describe(ctx context.Context, manifest digest.Digest) (Descri
 	}
 	var m described
 	// A member of the wrong type does not keep the others from being read.
-	if err := json.Unmarshal(content, &m); errors.As(err, new(*json.SyntaxError)) {
+	if err := json.Unmarshal(content, &m); errors.As(err, new(*json.SyntaxError)) || m.SchemaVersion == 0 && m.MediaType == "" {
 		return Description{Size: int64(len(content))}, nil
 	}
 	desc := Description{
@@ -77,7 +78,7 @@ func (r *Registry) Describe(ctx context.Context, manifest digest.Digest) (Descri
 		desc.Platform = platforms(m.Manifests)
 	case m.hasImageConfig():
 		config, err := r.imageConfig(ctx, *m.Config)
-		if err != nil && !isAbsent(err) && !errors.Is(err, ErrCorrupt) {
+		if err != nil && !isAbsent(err) && !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrTooLarge) {
 			return Description{}, fmt.Errorf("describe manifest %s: %w", manifest, err)
 		}
 		whole = err == nil
@@ -129,11 +130,7 @@ func (m described) hasImageConfig() bool {
 }
 
 func (r *Registry) imageConfig(ctx context.Context, desc v1.Descriptor) (v1.Image, error) {
-	b, err := r.statBlob(ctx, desc.Digest)
-	if err != nil || b.size > maxConfig {
-		return v1.Image{}, err
-	}
-	content, err := r.readBlob(ctx, desc.Digest)
+	content, err := r.readSmall(ctx, desc.Digest)
 	if err != nil {
 		return v1.Image{}, err
 	}

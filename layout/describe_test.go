@@ -33,6 +33,7 @@ func TestDescribe(t *testing.T) {
 		{"schema 1", `{"schemaVersion":1}`, Description{MediaType: "application/vnd.docker.distribution.manifest.v1+json"}},
 		{"bad subject", `{` + ociImage + `,"subject":{"digest":"x"}}`, Description{MediaType: "application/vnd.oci.image.manifest.v1+json"}},
 		{"no JSON", "hello", Description{}},
+		{"a config", img.blobs[0], Description{}},
 	}
 	r, d := newRegistry(t, Options{})
 	putBlobs(t, r.Repository("a"), img)

@@ -55,8 +55,8 @@
 // Of a remote store what a walk lists ahead answers the walk, and tags and links
 // under Reading too if it is younger than the TTL: see package ahead. Without
 // Reading or Listing, as in all that prepares a change, the store is asked; under
-// Adding, for all but what is not there yet. The sizes of manifests are remembered
-// by digest, in StateDir as well.
+// Adding, for all but what is not there yet. The sizes of manifests and what they
+// name are remembered by digest, in StateDir as well.
 //
 // Blobs of a remote store are also kept on disk, by package blobcache: what is
 // there of a blob, or all, is not fetched again. Whether the blob exists is still

@@ -34,6 +34,7 @@ type manifest struct {
 	config    *v1.Descriptor  // of an image
 	layers    []v1.Descriptor // of an image
 	children  []v1.Descriptor // of an index
+	subject   digest.Digest   // or ""
 }
 
 // topLevel are the members that decide what a document is. Each may be there
@@ -78,6 +79,10 @@ func decodeManifest(content []byte) (manifest, error) {
 		return manifest{}, errors.New("it has both layers and manifests, so that it is an image to one reader and an index to another")
 	}
 	m := manifest{mediaType: doc.MediaType, config: doc.Config, layers: doc.Layers, children: doc.Manifests}
+	var subject v1.Descriptor
+	if json.Unmarshal(members["subject"], &subject) == nil && subject.Digest.Validate() == nil {
+		m.subject = subject.Digest // the registry takes whatever is there
+	}
 	if m.mediaType == "" {
 		m.mediaType = v1.MediaTypeImageManifest
 		if doc.Manifests != nil {

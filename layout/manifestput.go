@@ -33,6 +33,7 @@ type PutOptions struct {
 // Put is what a put has done.
 type Put struct {
 	Digest  digest.Digest
+	Subject digest.Digest // that the manifest names, or ""
 	Size    int64
 	ModTime time.Time // of the blob; the zero time if it could not be asked for
 	Tagged  time.Time // of the tag, likewise
@@ -137,7 +138,7 @@ func (s ManifestStore) put(ctx context.Context, content []byte, d digest.Digest,
 	if err := s.write(ctx, content, d, o, have, c); err != nil {
 		return Put{}, err
 	}
-	put := Put{Digest: d, Size: int64(len(content)), NewLink: !have.link, NewBlob: !have.blob}
+	put := Put{Digest: d, Subject: m.subject, Size: int64(len(content)), NewLink: !have.link, NewBlob: !have.blob}
 	for _, l := range c.links {
 		s.p.r.log.Info("linked what a manifest names", "repository", s.p.name, "digest", l.name, "manifest", d, "from", l.from)
 		put.Linked = append(put.Linked, l.name)

@@ -65,15 +65,16 @@ func (s *manifestSizes) put(d digest.Digest, size int64) {
 	}
 	s.sizes.put(d, size, 1)
 	if record := encodeSize(d, size); record != nil && s.file != "" {
-		_ = s.append(record) // then it is asked for again after the next mount
+		_ = appendRecord(s.file, record) // then it is asked for again after the next mount
 	}
 }
 
-func (s *manifestSizes) append(record []byte) error {
-	if err := os.MkdirAll(filepath.Dir(s.file), 0o700); err != nil {
+// appendRecord adds a record to a file that several processes write.
+func appendRecord(file string, record []byte) error {
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
 		return err
 	}
-	f, err := os.OpenFile(s.file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
 	if err != nil {
 		return err
 	}

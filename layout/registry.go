@@ -37,8 +37,8 @@ type Options struct {
 	// Memory is shared with the driver: what is read ahead of a remote store,
 	// and SpoolMemory, are taken from it. nil is 256 MiB of the Registry's own.
 	Memory *drivers.Budget
-	// StateDir keeps the sizes of a remote store's manifests; "" keeps them no
-	// longer than the Registry. It is made when absent.
+	// StateDir keeps of a remote store's manifests how large they are and what they
+	// name; "" keeps that no longer than the Registry. It is made when absent.
 	StateDir string
 	// BlobCache keeps what was read of blobs; nil keeps nothing. A local store is
 	// read past it.
@@ -56,6 +56,7 @@ type Registry struct {
 	log    *slog.Logger
 	cache  *cache
 	sizes  *manifestSizes
+	rels   *manifestRelations
 	served *served
 	spool  *spoolBudget
 	pool   *readahead.Pool
@@ -89,6 +90,10 @@ func New(d drivers.StorageDriver, o Options) *Registry {
 		spool:  &spoolBudget{each: maxSpooled, memory: o.Memory, left: o.SpoolMemory},
 	}
 	r.readAhead()
+	if !r.IsRemote() {
+		o.StateDir = "" // to read them again costs little
+	}
+	r.rels = newManifestRelations(o.StateDir)
 	o.BlobCache.Borrow(o.Memory.Size() / 4)
 	r.pool = readahead.NewPool(r.driver, o.Memory)
 	if r.ahead != nil {
