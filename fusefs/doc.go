@@ -6,8 +6,10 @@
 //	repositories/<name...>/_blobs/sha256/<hex>      layers and configs linked here
 //	repositories/<name...>/_manifests/sha256/<hex>  every revision, tagged or not
 //	repositories/<name...>/_tags/<tag>              the tag's manifest
+//	info/<name...>/_descriptors/<tag>               what is in the manifest and behind it, in JSON
 //	info/<name...>/_digests/<tag>                   symlink to the manifest
 //	info/<name...>/_history/<tag>/<time>-<digest>   what the tag has pointed to
+//	info/<name...>/_referrers/sha256/<hex>/<hex>    symlinks to what has the first as its subject
 //	info/<name...>/_uploads/<id>                    uploads in progress
 //	blobs/sha256/<first two hex>/<hex>              the whole store
 //	raw/                                            the storage driver's own tree
@@ -42,5 +44,6 @@
 // Bytes read by passthrough, straight from the local file, are not hashed
 // again; the registry does not do so either. Renames across repositories or
 // kinds, symbolic links, device files and fallocate are refused. A memory map
-// of a file being written is not supported.
+// of a file being written is not supported. A tag with the name of one of a
+// repository's directories in info/ is not shown there.
 package fusefs

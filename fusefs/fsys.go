@@ -34,6 +34,7 @@ type fsys struct {
 	locals   locals
 	aliases  aliases
 	tags     untagged
+	referred seenReferrers
 	times    times
 	kept     keptTimes
 	refused  refusals

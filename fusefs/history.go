@@ -25,7 +25,7 @@ func (d *historiesDir) attr(ctx context.Context) (attr, error) {
 }
 
 func (d *historiesDir) lookup(ctx context.Context, name string) (found, error) {
-	tag, err := layout.ParseTagName(name)
+	tag, err := parseInfoTag(name)
 	if err != nil {
 		return found{}, errNoEntry
 	}
@@ -38,7 +38,7 @@ func (d *historiesDir) lookup(ctx context.Context, name string) (found, error) {
 }
 
 func (d *historiesDir) list(ctx context.Context) iter.Seq2[entry, error] {
-	return d.s.listTags(ctx, d.repo)
+	return d.s.listInfoTags(ctx, d.repo)
 }
 
 // historyDir is what one tag has pointed to, named by time so that ls sorts it.

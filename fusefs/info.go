@@ -3,7 +3,7 @@ package fusefs
 import (
 	"context"
 	"iter"
-	"strings"
+	"slices"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -23,7 +23,30 @@ type derived struct{}
 
 func (derived) closed() error { return errDerived }
 
-var infoNames = []string{"_digests", "_history", "_uploads"}
+var infoNames = []string{"_descriptors", "_digests", "_history", "_referrers", "_uploads"}
+
+// parseInfoTag is ParseTagName for the directories of info/. There a tag named as
+// one of them is not shown: a shell that goes through info/*/*/_digests asks for
+// that name in each, which would take requests.
+func parseInfoTag(name string) (layout.TagName, error) {
+	if slices.Contains(infoNames, name) {
+		return "", errNoEntry
+	}
+	return layout.ParseTagName(name)
+}
+
+func (s *fsys) listInfoTags(ctx context.Context, repo layout.Repository) iter.Seq2[entry, error] {
+	return func(yield func(entry, error) bool) {
+		for e, err := range s.listTags(ctx, repo) {
+			if slices.Contains(infoNames, e.name) {
+				continue
+			}
+			if !yield(e, err) {
+				return
+			}
+		}
+	}
+}
 
 func (d *infoNamesDir) closed() error { return errDerived }
 
@@ -53,10 +76,14 @@ func (d *infoNamesDir) kind(ctx context.Context, name string) (found, bool, erro
 	repo := d.s.reg.Repository(d.name)
 	var dir directory
 	switch name {
+	case "_descriptors":
+		dir = &descriptorsDir{s: d.s, repo: repo}
 	case "_digests":
 		dir = &digestsDir{s: d.s, repo: repo}
 	case "_history":
 		dir = &historiesDir{s: d.s, repo: repo}
+	case "_referrers":
+		dir = &referrersDir{s: d.s, repo: repo}
 	case "_uploads":
 		dir = &uploadsDir{s: d.s, repo: repo}
 	default:
@@ -94,7 +121,7 @@ func (d *digestsDir) attr(ctx context.Context) (attr, error) {
 }
 
 func (d *digestsDir) lookup(ctx context.Context, name string) (found, error) {
-	tag, err := layout.ParseTagName(name)
+	tag, err := parseInfoTag(name)
 	if err != nil {
 		return found{}, errNoEntry
 	}
@@ -112,13 +139,11 @@ func (d *digestsDir) target(t *layout.Tag) string {
 	if t.Digest == "" {
 		return "unreadable-link"
 	}
-	// From info/<name>/_digests up to the root: one more than the name has parts.
-	up := strings.Repeat("../", strings.Count(string(d.repo.Name()), "/")+3)
-	return up + "repositories/" + string(d.repo.Name()) + "/_manifests/" + string(t.Digest.Algorithm()) + "/" + t.Digest.Encoded()
+	return manifestTarget(d.repo.Name(), 1, t.Digest)
 }
 
 func (d *digestsDir) list(ctx context.Context) iter.Seq2[entry, error] {
-	return d.s.listTags(ctx, d.repo)
+	return d.s.listInfoTags(ctx, d.repo)
 }
 
 // symlink is a tag as a symbolic link to its manifest.
@@ -162,6 +187,9 @@ func (d *uploadsDir) found(e *layout.Entry) found {
 }
 
 func (d *uploadsDir) lookup(ctx context.Context, name string) (found, error) {
+	if slices.Contains(infoNames, name) {
+		return found{}, errNoEntry // no upload has such an id
+	}
 	for e, err := range d.repo.Uploads(ctx) {
 		if err != nil {
 			return found{}, err

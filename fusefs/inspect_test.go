@@ -23,7 +23,7 @@ func TestBrowse(t *testing.T) {
 		{"ls -U keeps the order of rm -r", `ls -U repositories/app`, "nested\n_tags\n_manifests\n_blobs"},
 		{"ls of a name", `ls repositories/team`, "x"},
 		{"ls of a nested name", `ls -A repositories/team/x; ls repositories/team/x/y`, "y\n_blobs\n_manifests\n_tags"},
-		{"ls of info", `ls info/app; ls info/team/x`, "_digests\n_history\n_uploads\nnested\ny"},
+		{"ls of info", `ls info/app; ls info/team/x`, "_descriptors\n_digests\n_history\n_referrers\n_uploads\nnested\ny"},
 		{"tags", `ls repositories/app/_tags`, "latest\nmulti\nv1\nv2"},
 		{"modes", `stat -c '%A %h' repositories repositories/app/_tags/v1 repositories/app/_manifests/sha256/$hex README.txt info/app/_digests/v1`,
 			"drwxr-xr-x 2\n-rw-r--r-- 1\n-r--r--r-- 2\n-r--r--r-- 1\nlrwxrwxrwx 1"},

@@ -136,7 +136,7 @@ func (s *fsys) openDraft(n *node, d *draft, writer, trunc bool, out *fuse.OpenOu
 // looks the name up once more and is told a draft.
 func (s *fsys) openReplaced(ctx context.Context, n *node, obj object, in *fuse.OpenIn, out *fuse.OpenOut) fuse.Status {
 	if _, ok := obj.(replaceable); !ok {
-		return s.fail("open for writing", n, "", errFixed)
+		return s.fail("open for writing", n, "", why(obj))
 	}
 	parent, name := s.nodes.place(n)
 	if parent == nil {

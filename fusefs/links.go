@@ -203,7 +203,16 @@ func (d *linksDir) unlink(ctx context.Context, name string) error {
 	if err != nil {
 		return errNoEntry
 	}
-	return d.store().Unlink(ctx, dgst)
+	var stale []staleName
+	if d.kind == manifestLinks && d.s.nodes.find(d.s.dirKey(referrersPath(d.repo.Name())+"/"+string(d.alg))) != nil {
+		parts, _ := d.s.reg.Parts(ctx, dgst) // one that cannot be read refers to nothing
+		stale = d.s.referrerNames(d.repo.Name(), parts.Subject, dgst)
+	}
+	if err := d.store().Unlink(ctx, dgst); err != nil {
+		return err
+	}
+	d.s.notify.stale(stale...)
+	return nil
 }
 
 func (d *linksDir) mkdir(ctx context.Context, name string) (found, error) {
@@ -293,8 +302,9 @@ func (p *linkPlace) commit(ctx context.Context, c content) (committed, error) {
 	return committed{
 		found:  s.linkFound(d.path(), name, &desc),
 		digest: put.Digest,
-		stale:  append(slices.Concat(s.newRepository(d.repo.Name()), s.newBlob(put.Digest)), staleName{s.dirKey(sha), name.Encoded()}),
-		undo:   undoLink(put, d.store().Unlink),
+		stale: append(slices.Concat(s.newRepository(d.repo.Name()), s.newBlob(put.Digest), s.referrerNames(d.repo.Name(), put.Subject, put.Digest)),
+			staleName{s.dirKey(sha), name.Encoded()}),
+		undo: undoLink(put, d.store().Unlink),
 	}, nil
 }
 

@@ -46,6 +46,13 @@ type (
 		open(ctx context.Context, n *node) (reader, uint32, error)
 	}
 
+	// glancer is a directory whose names take long to look up. A listing shows
+	// what glance finds; without an obj that is the type of the file, and the
+	// rest is looked up when somebody wants it.
+	glancer interface {
+		glance(ctx context.Context, name string) (found, error)
+	}
+
 	// container is a directory that new content can be put into.
 	container interface {
 		directory

@@ -139,7 +139,7 @@ func (s *fsys) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) fuse.
 			break
 		}
 		added = append(added, e)
-		if e.obj == nil { // "." and "..", and what could not be looked up: no attributes
+		if e.obj == nil { // "." and "..", and what was not or could not be looked up: no attributes
 			continue
 		}
 		if n := s.tell(h.n, e.name, &e.found, e.clock); n != nil {
@@ -243,6 +243,10 @@ func (h *dirHandle) look(l *listed) {
 			l.err = syscall.EIO
 		}
 	}()
+	if g, ok := h.dir.(glancer); ok {
+		l.found, l.err = g.glance(h.ctx, l.name)
+		return
+	}
 	l.found, l.err = h.dir.lookup(h.ctx, l.name)
 }
 

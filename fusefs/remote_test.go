@@ -72,8 +72,8 @@ func TestRemoteListings(t *testing.T) {
 	}
 }
 
-// TestRemoteInfo: each repository's tags are listed twice in info/, for _digests
-// and for _history. What was read ahead longer ago than the TTL serves a directory
+// TestRemoteInfo: each repository's tags are listed several times in info/, for
+// _digests, _history and others. What was read ahead longer ago than the TTL serves a directory
 // once, so that a walk that takes longer reads each repository again.
 func TestRemoteInfo(t *testing.T) {
 	t.Parallel()
@@ -87,6 +87,12 @@ func TestRemoteInfo(t *testing.T) {
 	} {
 		t.Run(test.ttl.String(), func(t *testing.T) {
 			m, c := newRemote(t, repositories, tags, func(mc *mountConfig) { mc.TagTTL = test.ttl })
+			m.bash(t, 0, "ls -lR info") // which reads every manifest and config once
+			if reads := c.Count("Reader"); reads != repositories*tags {
+				t.Errorf("%d manifests and configs were read, want %d", reads, repositories*tags)
+			}
+			time.Sleep(2500 * time.Millisecond) // the walk is over
+			c.Reset()
 			got := m.out(t, "ls -lR info")
 			if n, least := strings.Count(got, "\n")+1, repositories*tags*2; n < least {
 				t.Errorf("%d lines, want at least %d", n, least)

@@ -62,8 +62,10 @@ const readme = `This is the storage of a container registry, mounted by registry
 repositories/<name>/_tags/<tag>              the tag's manifest (a regular file)
 repositories/<name>/_manifests/sha256/<hex>  every manifest, tagged or not
 repositories/<name>/_blobs/sha256/<hex>      layers and configs of the repository
+info/<name>/_descriptors/<tag>               platforms, sizes, annotations ... for jq
 info/<name>/_digests/<tag>                   symlink to the manifest: ls -l shows digests
 info/<name>/_history/<tag>/                  what the tag has pointed to
+info/<name>/_referrers/sha256/<hex>/         signatures, SBOMs ... of that manifest
 info/<name>/_uploads/                        uploads in progress
 blobs/sha256/<xx>/<hex>                      all blobs of the store
 raw/                                         the storage tree itself: back this up

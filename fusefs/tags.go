@@ -130,9 +130,12 @@ func (d *tagsDir) rmdir(_ context.Context, name string) error {
 // tagNames are the names elsewhere in the mount that change with a tag. Where
 // one did not exist the kernel finds out within negativeTTL.
 func (s *fsys) tagNames(repo layout.Repository, tag layout.TagName) []staleName {
-	name := string(repo.Name())
-	digests, histories := s.dirKey("/info/"+name+"/_digests"), s.dirKey("/info/"+name+"/_history")
-	return []staleName{{digests, string(tag)}, {histories, string(tag)}, {dir: digests}, {dir: histories}}
+	var out []staleName
+	for _, view := range []string{"/_descriptors", "/_digests", "/_history"} {
+		dir := s.dirKey("/info/" + string(repo.Name()) + view)
+		out = append(out, staleName{dir, string(tag)}, staleName{dir: dir})
+	}
+	return append(out, s.referrerNames(repo.Name(), layout.TagSubject(tag), "")...)
 }
 
 func (s *fsys) tagKey(repo layout.RepositoryName, tag layout.TagName, d digest.Digest) key {
@@ -264,8 +267,9 @@ func (p *tagPlace) commit(ctx context.Context, c content) (committed, error) {
 	return committed{
 		found:  s.tagFound(p.d.repo, &t),
 		digest: put.Digest,
-		stale:  slices.Concat(s.tagNames(p.d.repo, p.tag), s.newRepository(p.d.repo.Name()), s.newBlob(put.Digest)),
-		undo:   undoLink(put, p.d.repo.Manifests().Unlink),
+		stale: slices.Concat(s.tagNames(p.d.repo, p.tag), s.newRepository(p.d.repo.Name()), s.newBlob(put.Digest),
+			s.referrerNames(p.d.repo.Name(), put.Subject, put.Digest)),
+		undo: undoLink(put, p.d.repo.Manifests().Unlink),
 	}, nil
 }
 
