@@ -18,6 +18,24 @@ import (
 // An error that fn gets says that what is below the name could not be listed; the
 // others go on. What fn returns ends it.
 func (r *Registry) EachRepository(ctx context.Context, n int, fn func(context.Context, Repository, error) error) error {
+	return r.eachRepository(ctx, n, r.lookInto, fn)
+}
+
+// EveryRepository is EachRepository for who must not miss any: fn gets an error too
+// for a name below which is a repository of a name that is not legal here.
+func (r *Registry) EveryRepository(ctx context.Context, n int, fn func(context.Context, Repository, error) error) error {
+	return r.eachRepository(ctx, n, func(ctx context.Context, name RepositoryName) ([]RepositoryName, bool, error) {
+		children, exists, err := r.lookInto(ctx, name)
+		if err != nil {
+			return children, exists, err
+		}
+		return children, exists, r.checkNames(ctx, name)
+	}, fn)
+}
+
+type looker func(context.Context, RepositoryName) (children []RepositoryName, exists bool, err error)
+
+func (r *Registry) eachRepository(ctx context.Context, n int, look looker, fn func(context.Context, Repository, error) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	s := &nameStack{names: []RepositoryName{""}}
 	s.changed = sync.NewCond(&s.mu)
@@ -30,7 +48,7 @@ func (r *Registry) EachRepository(ctx context.Context, n int, fn func(context.Co
 				if !ok {
 					return ctx.Err()
 				}
-				children, exists, err := r.lookInto(ctx, name)
+				children, exists, err := look(ctx, name)
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
@@ -68,6 +86,43 @@ func (r *Registry) lookInto(ctx context.Context, name RepositoryName) (children 
 		exists = exists || name != "" && strings.HasPrefix(base, "_")
 	}
 	return children, exists, nil
+}
+
+// checkNames looks into the directories below name that can be no part of a name.
+func (r *Registry) checkNames(ctx context.Context, name RepositoryName) error {
+	for info, err := range drivers.ListInfo(ctx, r.driver, repositoryPath(name)) {
+		if isAbsent(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("list repository %s: %w", name, err)
+		}
+		base := baseName(info.Path())
+		if _, ok := name.Join(base); ok || !info.IsDir() || strings.HasPrefix(base, "_") {
+			continue
+		}
+		if err := r.checkNoRepository(ctx, info.Path()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkNoRepository is an error if a repository is in a directory whose name none
+// can have here: registries take some that we do not know, such as Example.com/app.
+func (r *Registry) checkNoRepository(ctx context.Context, dir string) error {
+	for info, err := range drivers.WalkInfo(ctx, r.driver, dir, "") {
+		if isAbsent(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("look for repositories in %s: %w", dir, err)
+		}
+		if strings.Contains(info.Path(), "/_manifests/") || strings.Contains(info.Path(), "/_layers/") {
+			return fmt.Errorf("repository in %s: %w", dir, ErrNameInvalid)
+		}
+	}
+	return nil
 }
 
 // nameStack is the names that are still to be looked into: deep ones first, so

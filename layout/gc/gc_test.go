@@ -284,6 +284,28 @@ func TestNoRepositories(t *testing.T) {
 	s.wantBlobs([]digest.Digest{d})
 }
 
+// TestOddNames: a repository of a name that is not known here needs blobs too. A
+// directory that is none does not matter.
+func TestOddNames(t *testing.T) {
+	s := newScene(t)
+	s.push("app", "latest", "image")
+	s.put(root+"/repositories/.snapshot/README", "stray")
+	s.blob("unreferenced")
+	if r := s.run(now); r.Swept.Files != 1 || len(r.Held) > 0 {
+		t.Errorf("with a stray directory: %s", describe(r))
+	}
+	for _, repo := range []string{"Example.com/app", "app/Nested"} {
+		odd := s.push(repo, "latest", "odd")
+		if r := s.run(now); len(r.Held) != 1 || r.Swept.Files != 0 {
+			t.Errorf("with %s: %s", repo, describe(r))
+		}
+		s.wantPulled(repo, odd)
+		if err := s.d.Delete(t.Context(), root+"/repositories/"+repo); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPullThroughCache(t *testing.T) {
 	s := newScene(t)
 	s.put("/scheduler-state.json", "{}")

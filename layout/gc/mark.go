@@ -90,7 +90,7 @@ func (r *collector) mark(ctx context.Context, step string) (_ *mark, err error) 
 	if err := r.checkWhole(ctx, m); err != nil {
 		return nil, err
 	}
-	err = r.reg.EachRepository(ctx, r.Parallel, func(ctx context.Context, p layout.Repository, err error) error {
+	err = r.reg.EveryRepository(ctx, r.Parallel, func(ctx context.Context, p layout.Repository, err error) error {
 		if err != nil {
 			m.doubt(err)
 			return nil
