@@ -96,16 +96,12 @@ func (s BlobStore) All(ctx context.Context, alg, shard string) iter.Seq2[Descrip
 // Each yields every blob of all algorithms, in one streaming walk.
 func (s BlobStore) Each(ctx context.Context) iter.Seq2[Descriptor, error] {
 	return func(yield func(Descriptor, error) bool) {
-		for info, err := range drivers.WalkInfo(ctx, s.r.driver, blobsPath, "") {
-			if isAbsent(err) {
-				return
-			}
+		for f, err := range s.r.Raw().Walk(ctx, RawBlobs) {
 			if err != nil {
-				yield(Descriptor{}, fmt.Errorf("list blobs: %w", err))
+				yield(Descriptor{}, err)
 				return
 			}
-			d := blobFromPath(info.Path())
-			if d != "" && !yield(Descriptor{Digest: d, Size: info.Size(), ModTime: info.ModTime()}, nil) {
+			if f.Blob != "" && !yield(Descriptor{Digest: f.Blob, Size: f.Size, ModTime: f.ModTime}, nil) {
 				return
 			}
 		}

@@ -18,24 +18,38 @@ import (
 // An error that fn gets says that what is below the name could not be listed; the
 // others go on. What fn returns ends it.
 func (r *Registry) EachRepository(ctx context.Context, n int, fn func(context.Context, Repository, error) error) error {
-	return r.eachRepository(ctx, n, r.lookInto, fn)
+	return r.EachDirectory(ctx, n, func(ctx context.Context, d Directory, err error) error {
+		if !d.Exists && err == nil {
+			return nil
+		}
+		return fn(ctx, d.Repository, err)
+	})
 }
 
 // EveryRepository is EachRepository for who must not miss any: fn gets an error too
 // for a name below which is a repository of a name that is not legal here.
 func (r *Registry) EveryRepository(ctx context.Context, n int, fn func(context.Context, Repository, error) error) error {
-	return r.eachRepository(ctx, n, func(ctx context.Context, name RepositoryName) ([]RepositoryName, bool, error) {
-		children, exists, err := r.lookInto(ctx, name)
-		if err != nil {
-			return children, exists, err
+	return r.EachDirectory(ctx, n, func(ctx context.Context, d Directory, err error) error {
+		if err == nil {
+			err = d.checkNames(ctx)
 		}
-		return children, exists, r.checkNames(ctx, name)
-	}, fn)
+		if !d.Exists && err == nil {
+			return nil
+		}
+		return fn(ctx, d.Repository, err)
+	})
 }
 
-type looker func(context.Context, RepositoryName) (children []RepositoryName, exists bool, err error)
+// Directory is one directory of the tree of repositories.
+type Directory struct {
+	Repository      // by its name, "" for the top
+	Exists     bool // it is a repository, and not only on the way to one
+	// Strays are what lies there and is no part of any repository.
+	Strays []RawFile
+}
 
-func (r *Registry) eachRepository(ctx context.Context, n int, look looker, fn func(context.Context, Repository, error) error) error {
+// EachDirectory is EachRepository with all directories that repositories lie in.
+func (r *Registry) EachDirectory(ctx context.Context, n int, fn func(context.Context, Directory, error) error) error {
 	g, ctx := errgroup.WithContext(ctx)
 	s := &nameStack{names: []RepositoryName{""}}
 	s.changed = sync.NewCond(&s.mu)
@@ -48,14 +62,13 @@ func (r *Registry) eachRepository(ctx context.Context, n int, look looker, fn fu
 				if !ok {
 					return ctx.Err()
 				}
-				children, exists, err := look(ctx, name)
+				dir := Directory{Repository: r.Repository(name)}
+				children, err := dir.lookInto(ctx)
 				if ctx.Err() != nil {
 					return ctx.Err()
 				}
 				s.push(children)
-				if err != nil || exists {
-					err = fn(ctx, r.Repository(name), err)
-				}
+				err = fn(ctx, dir, err)
 				s.done()
 				if err != nil {
 					return err
@@ -66,42 +79,36 @@ func (r *Registry) eachRepository(ctx context.Context, n int, look looker, fn fu
 	return g.Wait()
 }
 
-// lookInto lists the names directly below name, and tells whether that is a
-// repository itself.
-func (r *Registry) lookInto(ctx context.Context, name RepositoryName) (children []RepositoryName, exists bool, err error) {
-	for info, err := range drivers.ListInfo(ctx, r.driver, repositoryPath(name)) {
+// lookInto takes in what is in the directory, and returns the names below its own.
+func (d *Directory) lookInto(ctx context.Context) (children []RepositoryName, err error) {
+	for info, err := range drivers.ListInfo(ctx, d.r.driver, repositoryPath(d.name)) {
 		if isAbsent(err) {
 			break
 		}
 		if err != nil {
-			return children, exists, fmt.Errorf("list repository %s: %w", name, err)
-		}
-		if !info.IsDir() {
-			continue
+			return children, fmt.Errorf("list repository %s: %w", d.name, err)
 		}
 		base := baseName(info.Path())
-		if child, ok := name.Join(base); ok {
+		child, ok := d.name.Join(base)
+		switch {
+		case info.IsDir() && ok:
 			children = append(children, child)
+		case info.IsDir() && d.name != "" && strings.HasPrefix(base, "_"):
+			d.Exists = true
+		default:
+			d.Strays = append(d.Strays, RawFile{RawPath(info.Path()), rawEntryOf(info)})
 		}
-		exists = exists || name != "" && strings.HasPrefix(base, "_")
 	}
-	return children, exists, nil
+	return children, nil
 }
 
-// checkNames looks into the directories below name that can be no part of a name.
-func (r *Registry) checkNames(ctx context.Context, name RepositoryName) error {
-	for info, err := range drivers.ListInfo(ctx, r.driver, repositoryPath(name)) {
-		if isAbsent(err) {
-			return nil
-		}
-		if err != nil {
-			return fmt.Errorf("list repository %s: %w", name, err)
-		}
-		base := baseName(info.Path())
-		if _, ok := name.Join(base); ok || !info.IsDir() || strings.HasPrefix(base, "_") {
+// checkNames looks into the directories that can be no part of a name.
+func (d Directory) checkNames(ctx context.Context) error {
+	for _, s := range d.Strays {
+		if !s.Dir || strings.HasPrefix(s.Name, "_") {
 			continue
 		}
-		if err := r.checkNoRepository(ctx, info.Path()); err != nil {
+		if err := d.r.checkNoRepository(ctx, string(s.Path)); err != nil {
 			return err
 		}
 	}

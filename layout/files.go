@@ -37,6 +37,12 @@ type File struct {
 	Problem error
 }
 
+// Raw is the file as one of the store's own tree.
+func (f File) Raw() RawFile {
+	e := Entry{Name: baseName(string(f.Path)), Size: f.Size, ModTime: f.ModTime}
+	return RawFile{f.Path, RawEntry{Entry: e}}
+}
+
 // FileKind says what a file is for.
 type FileKind int
 
@@ -178,6 +184,20 @@ func (f *File) read(ctx context.Context, d drivers.StorageDriver) error {
 		f.Problem = fmt.Errorf("link %s: %w: %w", f.Path, ErrCorrupt, err)
 	}
 	return nil
+}
+
+// ReadLink reads the layer or revision link that is named d as it is now. It is
+// fs.ErrNotExist if there is none.
+func (p Repository) ReadLink(ctx context.Context, kind FileKind, d digest.Digest) (File, error) {
+	path := layerLinkPath(p.name, d)
+	if kind == FileRevision {
+		path = revisionLinkPath(p.name, d)
+	}
+	l, err := p.r.readLink(ctx, path)
+	if err != nil {
+		return File{}, err
+	}
+	return File{Path: RawPath(path), Kind: kind, Size: int64(len(l.raw)), ModTime: l.modTime, Name: d, Target: l.digest, Problem: l.problem}, nil
 }
 
 // file tells by a path what the file is.

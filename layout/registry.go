@@ -64,6 +64,8 @@ type Registry struct {
 	sequences *sequences // nil where no listing is read ahead
 
 	tags keyedLock // one for each tag that is being changed
+
+	streams chan struct{} // held by what CopyFrom streams into the store
 }
 
 // New makes a Registry of what d stores. It reads and writes nothing yet.
@@ -88,6 +90,8 @@ func New(d drivers.StorageDriver, o Options) *Registry {
 		sizes:  newManifestSizes(o.StateDir),
 		served: newServed(),
 		spool:  &spoolBudget{each: maxSpooled, memory: o.Memory, left: o.SpoolMemory},
+
+		streams: make(chan struct{}, max(1, o.Memory.Size()/streamMemory)),
 	}
 	r.readAhead()
 	if !r.IsRemote() {

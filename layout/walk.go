@@ -15,6 +15,12 @@ type RawFile struct {
 	RawEntry
 }
 
+// BlobFile is the data of a blob.
+func BlobFile(desc Descriptor) RawFile {
+	e := Entry{Name: "data", Size: desc.Size, ModTime: desc.ModTime}
+	return RawFile{RawBlob(desc.Digest), RawEntry{Entry: e, Blob: desc.Digest}}
+}
+
 // Walk yields every file below a directory, in the order of their paths. An error
 // ends it; a directory that is missing has none. On a remote store it is a request
 // for a thousand files.

@@ -35,7 +35,7 @@ func Measure(ctx context.Context, reg *layout.Registry, o Options) (Report, erro
 	if o.Progress == nil {
 		o.Progress = func(layout.Progress) {}
 	}
-	m := &measuring{reg: reg, Options: o, blobs: make(map[key]blob)}
+	m := &measuring{reg: reg, Options: o, blobs: make(map[layout.Key]blob)}
 	if err := reg.EachRepository(ctx, o.Parallel, m.readLinks); err != nil {
 		return Report{}, err
 	}
@@ -55,8 +55,8 @@ type measuring struct {
 	reg *layout.Registry
 	Options
 
-	mu     sync.Mutex   // guards the following
-	blobs  map[key]blob // not changed once the sizes are known
+	mu     sync.Mutex          // guards the following
+	blobs  map[layout.Key]blob // not changed once the sizes are known
 	wanted []*repository
 	report Report
 	looked int64 // repositories
@@ -73,7 +73,7 @@ type blob struct {
 // repository is one that is wanted.
 type repository struct {
 	layout.Repository
-	links []key // of its manifests and layers, each once
+	links []layout.Key // of its manifests and layers, each once
 	tags  map[layout.TagName]digest.Digest
 }
 
@@ -107,13 +107,13 @@ func (m *measuring) readLinks(ctx context.Context, p layout.Repository, err erro
 		switch f.Kind {
 		case layout.FileLayer, layout.FileRevision:
 			if f.Target != "" {
-				r.links = append(r.links, keyOf(f.Target))
+				r.links = append(r.links, layout.KeyOf(f.Target))
 			}
 		case layout.FileTagCurrent:
 			r.tags[f.Tag] = f.Target
 		}
 	}
-	slices.SortFunc(r.links, compareKeys)
+	slices.SortFunc(r.links, layout.Key.Compare)
 	r.links = slices.Compact(r.links)
 	wanted := m.isWanted(p.Name())
 
@@ -139,7 +139,7 @@ func (m *measuring) readSizes(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		k := keyOf(desc.Digest)
+		k := layout.KeyOf(desc.Digest)
 		b := m.blobs[k]
 		b.size, b.stored = desc.Size, true
 		m.blobs[k] = b

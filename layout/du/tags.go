@@ -10,6 +10,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
+
+	"registryfs/layout"
 )
 
 // sumTags fills in the tags of a repository. From here on m.blobs is only read.
@@ -18,7 +20,7 @@ func (m *measuring) sumTags(ctx context.Context, r *repository, row *Repository)
 	if err != nil {
 		return err
 	}
-	users := make(map[key]int) // how many tags need it
+	users := make(map[layout.Key]int) // how many tags need it
 	for _, d := range r.tags {
 		for _, k := range closures[d] {
 			users[k]++
@@ -28,7 +30,7 @@ func (m *measuring) sumTags(ctx context.Context, r *repository, row *Repository)
 		tag := Tag{Name: name, Digest: string(d)}
 		for _, k := range closures[d] {
 			b := m.blobs[k]
-			_, here := slices.BinarySearchFunc(r.links, k, compareKeys)
+			_, here := slices.BinarySearchFunc(r.links, k, layout.Key.Compare)
 			tag.add(b, users[k] == 1 && (b.linked == 0 || b.linked == 1 && here))
 		}
 		row.Tags = append(row.Tags, tag)
@@ -45,18 +47,18 @@ func (m *measuring) sumTags(ctx context.Context, r *repository, row *Repository)
 }
 
 // closures finds what each manifest that is tagged needs, each digest once.
-func (m *measuring) closures(ctx context.Context, r *repository) (map[digest.Digest][]key, error) {
-	all := make(map[digest.Digest]*[]key)
+func (m *measuring) closures(ctx context.Context, r *repository) (map[digest.Digest][]layout.Key, error) {
+	all := make(map[digest.Digest]*[]layout.Key)
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(m.Parallel)
 	for name, d := range r.tags {
 		if d == "" || all[d] != nil {
 			continue
 		}
-		needs := new([]key)
+		needs := new([]layout.Key)
 		all[d] = needs
 		g.Go(func() error {
-			c := closure{m: m, seen: make(map[key]bool)}
+			c := closure{m: m, seen: make(map[layout.Key]bool)}
 			if err := c.addManifest(ctx, d); err != nil {
 				if ctx.Err() != nil {
 					return ctx.Err()
@@ -68,7 +70,7 @@ func (m *measuring) closures(ctx context.Context, r *repository) (map[digest.Dig
 		})
 	}
 	err := g.Wait()
-	closures := make(map[digest.Digest][]key, len(all))
+	closures := make(map[digest.Digest][]layout.Key, len(all))
 	for d, needs := range all {
 		closures[d] = *needs
 	}
@@ -78,13 +80,13 @@ func (m *measuring) closures(ctx context.Context, r *repository) (map[digest.Dig
 // closure is what one manifest needs.
 type closure struct {
 	m     *measuring
-	seen  map[key]bool
-	needs []key
+	seen  map[layout.Key]bool
+	needs []layout.Key
 }
 
 // add counts d, if it is stored and was not counted before.
 func (c *closure) add(d digest.Digest) (isNew bool) {
-	k := keyOf(d)
+	k := layout.KeyOf(d)
 	if c.seen[k] || !c.m.blobs[k].stored {
 		return false
 	}
