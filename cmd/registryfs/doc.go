@@ -3,6 +3,7 @@
 //	registryfs mount [SOURCE] MOUNTPOINT [-o OPTION,...] [--OPTION...]
 //	registryfs umount MOUNTPOINT [--lazy]
 //	registryfs du SOURCE [REPOSITORY...]
+//	registryfs copy SOURCE DEST
 //	registryfs version
 //
 // # SOURCE
@@ -11,7 +12,7 @@
 // or will. A file is a registry's config.yml; its storage section is read by
 // the registry's rules, REGISTRY_STORAGE_... variables included. Without a
 // SOURCE it is the user's own store, registryfs/store in the data directory,
-// which is made when absent; nothing else is ever made. "inmemory:" is a store
+// which is made when absent; nothing else is ever made but the directory DEST of a copy. "inmemory:" is a store
 // that ends with the mount, for tests.
 //
 // # Options

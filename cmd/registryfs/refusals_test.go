@@ -59,6 +59,14 @@ func TestRefusals(t *testing.T) {
 		{"du of nothing", []string{"du"}, 2, "du takes a SOURCE"},
 		{"du of no name", []string{"du", s.store, "Upper"}, 2, "not a legal name"},
 		{"du of a name that is not there", []string{"du", s.store, "team/*"}, 1, "no repository of"},
+		{"copy to nowhere", []string{"copy", s.store}, 2, "copy takes two stores"},
+		{"copy onto itself", []string{"copy", s.store, s.store + "/."}, 1, "are the same store"},
+		{"copy into itself", []string{"copy", s.store, s.store + "/new"}, 1, "is inside SOURCE"},
+		{"copy of a part", []string{"copy", s.store, s.dir}, 1, "is inside DEST"},
+		{"copy of no name", []string{"copy", s.store, s.dir + "/made", "--repository", "Upper"}, 2, "not a legal name"},
+		{"copy of a name that is not there", []string{"copy", full, s.dir + "/made", "--repository", "a*"}, 1, "no repository of"},
+		{"copy to what is no store", []string{"copy", s.store, file}, 1, "this file does not"},
+		{"copy to a read-only store", []string{"copy", s.store, conf("ro", "storage: {filesystem: {rootdirectory: "+s.dir+"}, maintenance: {readonly: {enabled: true}}}\n")}, 1, "is read-only by storage.maintenance.readonly"},
 		{"umount with an option", []string{"umount", s.mnt, "--frobnicate"}, 2, "there is no option --frobnicate"},
 	}
 	for _, test := range tests {
