@@ -155,7 +155,7 @@ func (d *driver) WalkPage(ctx context.Context, from, startAfter string) ([]drive
 	if err != nil {
 		return nil, "", d.wrap(err)
 	}
-	return slices.DeleteFunc(files, func(f drivers.FileInfo) bool { return !drivers.ValidChild(f.Path()) }), next, nil
+	return slices.DeleteFunc(files, func(f drivers.FileInfo) bool { return !drivers.ValidPath(f.Path()) }), next, nil
 }
 
 // GetContentInfo implements drivers.ContentInfoGetter.

@@ -54,7 +54,8 @@ func (d *driver) seq(ctx context.Context, dir string, infos iter.Seq2[drivers.Fi
 				yield(nil, d.wrap(err))
 				return
 			}
-			if drivers.ValidChild(info.Path()) && !yield(info, nil) {
+			// A flat listing goes through directories that nobody could ask for.
+			if drivers.ValidPath(info.Path()) && !yield(info, nil) {
 				return
 			}
 		}

@@ -235,7 +235,10 @@ func TestVanishedChild(t *testing.T) {
 func TestOddNames(t *testing.T) {
 	root := t.TempDir()
 	d := New(Parameters{RootDirectory: root})
-	for _, name := range []string{"good", "bad name", "a:b", "lost+found", "\xff"} {
+	if err := os.Mkdir(root+"/bad dir", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"good", "bad name", "a:b", "lost+found", "\xff", "bad dir/good"} {
 		if err := os.WriteFile(root+"/"+name, nil, 0o666); err != nil {
 			t.Fatal(err)
 		}
@@ -243,5 +246,10 @@ func TestOddNames(t *testing.T) {
 	wantWalk(t, d, "/", "/good")
 	if paths, err := d.List(t.Context(), "/"); err != nil || !slices.Equal(paths, []string{"/good"}) {
 		t.Errorf("List = %q, %v, want the good name", paths, err)
+	}
+	for info, err := range drivers.WalkInfo(t.Context(), d, "/", "") {
+		if err != nil || info.Path() != "/good" {
+			t.Errorf("WalkInfo yields %v, %v, want the good name", info, err)
+		}
 	}
 }
