@@ -77,3 +77,12 @@ func (t RawTree) RemoveLeftover(ctx context.Context, p RawPath) error {
 	}
 	return nil
 }
+
+// RemoveAll removes a directory and all in it, leftovers too. It is fs.ErrNotExist
+// if there is none.
+func (t RawTree) RemoveAll(ctx context.Context, p RawPath) error {
+	if err := t.Check(p); err != nil {
+		return err
+	}
+	return t.remove(ctx, p)
+}

@@ -53,7 +53,7 @@ func checkVariables(f cli.Flag) error {
 	}
 	for _, name := range d.GetEnvVars() {
 		if value := os.Getenv(name); value != "" {
-			if err := check(f, name, value); err != nil {
+			if err := checkValue(f, name, value); err != nil {
 				return err
 			}
 		}
@@ -145,14 +145,14 @@ func (a *arranger) words(list string) error {
 // option checks a value and puts the option down. The name is the long one: a
 // flag and its alias would both be set, in no order.
 func (a *arranger) option(f cli.Flag, where, value string) error {
-	if err := check(f, where, value); err != nil {
+	if err := checkValue(f, where, value); err != nil {
 		return err
 	}
 	a.options = append(a.options, "--"+f.Names()[0]+"="+value)
 	return nil
 }
 
-func check(f cli.Flag, where, value string) error {
+func checkValue(f cli.Flag, where, value string) error {
 	switch f := f.(type) {
 	case *cli.BoolFlag:
 		if _, err := strconv.ParseBool(value); err != nil {

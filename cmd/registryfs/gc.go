@@ -137,12 +137,8 @@ func (j *collection) setOrder(s string) error {
 }
 
 func (j *collection) setMinAge(s string) error {
-	d, err := time.ParseDuration(s)
-	if err != nil || d < 0 {
-		return fmt.Errorf("%q is not a time: use one like 24h or 30m", s)
-	}
-	j.minAge = &d
-	return nil
+	j.minAge = new(time.Duration)
+	return ageSetter(j.minAge)(s)
 }
 
 func (j *collection) setFlushed(s string) error {

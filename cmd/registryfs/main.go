@@ -65,6 +65,7 @@ live registry, which serves what was copied in.
    registryfs mount /mnt                          a store of your own
    ls -l /mnt/repositories/library/alpine/_tags
    registryfs umount /mnt
+   registryfs check /var/lib/registry             what is wrong, and --repair
    registryfs du /var/lib/registry                what takes the room
    registryfs copy /var/lib/registry s3://images  the whole store, into another
    registryfs gc --dry-run --now /var/lib/registry    what nobody needs`
@@ -77,7 +78,7 @@ func newApp(o *options) *cli.App {
 		Description:     appHelp,
 		Version:         versionText(),
 		HideHelpCommand: true,
-		Commands:        []*cli.Command{mountCommand(o), umountCommand(), duCommand(), copyCommand(), gcCommand(), versionCommand()},
+		Commands:        []*cli.Command{mountCommand(o), umountCommand(), checkCommand(), duCommand(), copyCommand(), gcCommand(), versionCommand()},
 		Action: func(c *cli.Context) error {
 			if c.Args().Present() {
 				return usagef("there is no command %q: registryfs --help lists them", c.Args().First())

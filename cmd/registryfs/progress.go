@@ -75,6 +75,20 @@ func (p *progress) close() {
 	p.step = ""
 }
 
+// above prints something above the bar.
+func (p *progress) above(print func()) {
+	if p.to == nil {
+		print()
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil && p.step != "" {
+		_ = p.bar.Clear() // it is only shown
+	}
+	print()
+}
+
 func (p *progress) finish() {
 	if p.step == "" {
 		return

@@ -194,6 +194,35 @@ func addressSetter(to *string, standard string) setter {
 	}
 }
 
+// ageSetter takes a time like 12h, or a number of days like 30d.
+func ageSetter(to *time.Duration) setter {
+	return func(s string) error {
+		age, err := time.ParseDuration(s)
+		if days, ok := strings.CutSuffix(s, "d"); ok {
+			var n uint64
+			n, err = strconv.ParseUint(days, 10, 16)
+			age = time.Duration(n) * 24 * time.Hour
+		}
+		if err != nil || age < 0 {
+			return fmt.Errorf("%q is not an age: use one like 12h or 30d", s)
+		}
+		*to = age
+		return nil
+	}
+}
+
+// sizeSetter takes a number of bytes that is not 0.
+func sizeSetter(to *int64) setter {
+	return func(s string) error {
+		n, err := parseSize(s)
+		if err == nil && n == 0 {
+			err = fmt.Errorf("%q is nothing", s)
+		}
+		*to = n
+		return err
+	}
+}
+
 var sizeUnits = []struct {
 	suffix string
 	bytes  int64

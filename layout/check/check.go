@@ -1,0 +1,319 @@
+package check
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io/fs"
+	"maps"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/opencontainers/go-digest"
+	"golang.org/x/sync/errgroup"
+
+	"registryfs/layout"
+)
+
+// Options say what to check and how.
+type Options struct {
+	// Data reads all blobs.
+	Data bool
+	// Within passes over blobs whose bytes were verified less long ago.
+	Within time.Duration
+	// Rate is how many bytes of blobs are read a second; 0 is no limit.
+	Rate int64
+	// Shard of Shards is the part of the store to check, from 1; 0 is all. What no
+	// link leads to can be told only of all.
+	Shard, Shards int
+	// MinAge is how old a leftover is at least.
+	MinAge time.Duration
+	// Parallel is how many things are looked at at once; 0 is 16.
+	Parallel int
+
+	// Repair makes repairs; with DryRun it only says which.
+	Repair, DryRun bool
+
+	// Found, Repaired and Progress are told what happens, or are nil. The first two
+	// are called one at a time.
+	Found    func(Finding)
+	Repaired func(Fix, error)
+	Progress func(layout.Progress)
+}
+
+// Summary is what a check has seen.
+type Summary struct {
+	Repositories int64 `json:"repositories"`
+	Tags         int64 `json:"tags"`
+	Manifests    int64 `json:"manifests"` // once for each repository
+	Blobs        int64 `json:"blobs"`
+	Bytes        int64 `json:"bytes"` // of all blobs
+
+	Verified      int64 `json:"verified"` // blobs whose bytes were read
+	VerifiedBytes int64 `json:"verifiedBytes"`
+	Passed        int64 `json:"passed"` // blobs that had been verified before
+
+	Findings map[Kind]int64 `json:"findings"`
+	Faults   int64          `json:"faults"` // those that are not repaired
+	Repairs  int64          `json:"repairs"`
+	Failed   int64          `json:"failed"` // repairs that could not be made
+}
+
+// Why Run fails, besides what the store answers.
+var (
+	// ErrNoRegistry says that there is nothing of a registry in the store.
+	ErrNoRegistry = errors.New("there is no registry in the store")
+	// ErrNotRecorded says that the check has come to its end, but what it found
+	// could not be kept.
+	ErrNotRecorded = errors.New("the findings were not recorded")
+)
+
+// tableMemory is how much of the list of blobs is held in memory.
+const tableMemory = 256 << 20
+
+// Run checks the store. An error says that it could not be checked, or not to the
+// end; what is wrong in it is told by Options.Found and the Summary.
+func Run(ctx context.Context, reg *layout.Registry, o Options) (Summary, error) {
+	if o.Parallel == 0 {
+		o.Parallel = 16
+	}
+	if o.Shards == 0 {
+		o.Shard, o.Shards = 1, 1
+	}
+	c := &checker{
+		reg:    reg,
+		o:      o,
+		slots:  make(chan struct{}, o.Parallel),
+		start:  time.Now(),
+		blobs:  &table{limit: tableMemory},
+		others: map[sum]int64{},
+		absent: map[sum]bool{},
+		counts: map[Kind]int64{},
+		wanted: map[digest.Digest]Kind{},
+		rate:   &pacer{rate: o.Rate},
+	}
+	err := c.run(ctx)
+	return c.summary(), errors.Join(err, c.blobs.close())
+}
+
+// checker is one check.
+type checker struct {
+	reg   *layout.Registry
+	o     Options
+	slots chan struct{} // held for a request
+	start time.Time
+	rate  *pacer
+
+	blobs  *table
+	others map[sum]int64 // sizes of blobs that are not named by sha256
+
+	repositories, tags, manifests, bytes, verified, verifiedBytes, passed, done atomic.Int64
+
+	mu       sync.Mutex // guards the following, and calls of Found
+	absent   map[sum]bool
+	counts   map[Kind]int64
+	findings []Finding // the first maxFindings
+	fixes    []Fix
+	wanted   map[digest.Digest]Kind // content that is lost or damaged, and as what it was found
+	sources  []source               // where it may be
+	repairs  map[fixed]bool
+	failed   int64
+	mended   int64 // faults that are none any more
+}
+
+// maxFindings is how many findings are remembered, and likewise fixes.
+const maxFindings = 100_000
+
+func (c *checker) run(ctx context.Context) error {
+	if err := c.listBlobs(ctx); err != nil {
+		return err
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return c.findLeftovers(gctx) })
+	g.Go(func() error { return c.checkRepositories(gctx) })
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if c.repositories.Load() == 0 && c.blobs.n == 0 && len(c.others) == 0 && c.o.Shards == 1 {
+		return ErrNoRegistry
+	}
+	if err := c.findUnreferenced(); err != nil {
+		return err
+	}
+	if c.o.Data {
+		if err := c.readBlobs(ctx); err != nil {
+			return err
+		}
+	}
+	if c.o.Repair || c.o.DryRun {
+		if err := c.repair(ctx); err != nil {
+			return err
+		}
+	}
+	if err := c.record(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrNotRecorded, err)
+	}
+	return nil
+}
+
+// isOld reports whether what is from a time can be told from what is being written.
+func (c *checker) isOld(t time.Time) bool { return c.start.Sub(t) >= c.o.MinAge }
+
+// checkRepositories goes through those of this shard.
+func (c *checker) checkRepositories(ctx context.Context) error {
+	return c.reg.EachRepository(ctx, c.o.Parallel, func(ctx context.Context, p layout.Repository, err error) error {
+		if err != nil && p.Name() == "" {
+			return err
+		}
+		if err != nil {
+			c.found(Finding{Kind: Unreadable, Path: p.Path(), Repository: p.Name(), Detail: err.Error()})
+			return nil
+		}
+		if h := fnv.New32a(); c.o.Shards > 1 {
+			h.Write([]byte(p.Name()))
+			if int(h.Sum32()%uint32(c.o.Shards)) != c.o.Shard-1 {
+				return nil
+			}
+		}
+		if err := c.checkRepository(ctx, p); err != nil {
+			return err
+		}
+		c.progress("check repositories", c.repositories.Add(1), 0, 0)
+		return ctx.Err()
+	})
+}
+
+// findUnreferenced ends the look at links.
+func (c *checker) findUnreferenced() error {
+	if c.o.Shards > 1 || c.count(Unreadable) > 0 {
+		return nil // there may be links that were not seen
+	}
+	return c.blobs.each(func(b blob) error {
+		if !isMarked(c.blobs.used, b.index) && c.isOld(time.Unix(b.mtime, 0)) {
+			d := sha256Of(b.sum)
+			c.found(Finding{Kind: Unreferenced, Path: layout.RawBlob(d), Digest: d, Detail: fmt.Sprintf("no link leads to its %d bytes", b.size)})
+		}
+		return nil
+	})
+}
+
+// blob finds a blob. What has not been listed is looked for once more: it may have
+// come since. An error says that the store does not tell; then it may be there.
+func (c *checker) blob(ctx context.Context, d digest.Digest) (b blob, ok bool, err error) {
+	s := sumOf(d)
+	if size, ok := c.others[s]; ok {
+		return blob{sum: s, size: size, index: -1}, true, nil
+	}
+	if d.Algorithm() == digest.SHA256 {
+		if b, ok, err = c.blobs.find(s); ok || err != nil {
+			return b, ok, err
+		}
+	}
+	c.mu.Lock()
+	known := c.absent[s]
+	c.mu.Unlock()
+	if known {
+		return blob{}, false, nil
+	}
+	done, err := c.slot(ctx)
+	if err != nil {
+		return blob{}, false, err
+	}
+	defer done()
+	desc, err := c.reg.Blobs().Stat(ctx, d)
+	if errors.Is(err, fs.ErrNotExist) {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if len(c.absent) < maxFindings {
+			c.absent[s] = true
+		}
+		return blob{}, false, nil
+	}
+	return blob{sum: s, size: desc.Size, index: -1}, err == nil, err
+}
+
+// use notes that something leads to the blob.
+func (c *checker) use(b blob) {
+	if b.index >= 0 {
+		mark(c.blobs.used, b.index)
+	}
+}
+
+// slot waits until one more request may be made.
+func (c *checker) slot(ctx context.Context) (done func(), err error) {
+	select {
+	case c.slots <- struct{}{}:
+		return func() { <-c.slots }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (c *checker) found(f Finding) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.counts[f.Kind]++
+	if len(c.findings) < maxFindings {
+		c.findings = append(c.findings, f)
+	}
+	if c.o.Found != nil {
+		c.o.Found(f)
+	}
+}
+
+// corrupt notes once that the bytes of a blob are not what they should be.
+func (c *checker) corrupt(b blob, d digest.Digest, detail string) {
+	if b.index >= 0 && mark(c.blobs.bad, b.index) {
+		return
+	}
+	c.want(d, Corrupt)
+	c.found(Finding{Kind: Corrupt, Path: layout.RawBlob(d), Digest: d, Detail: detail})
+}
+
+// want notes content that would repair what was found.
+func (c *checker) want(d digest.Digest, as Kind) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(c.wanted) < maxFindings {
+		c.wanted[d] = as
+	}
+}
+
+func (c *checker) count(k Kind) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.counts[k]
+}
+
+func (c *checker) progress(step string, done, total, bytes int64) {
+	if c.o.Progress != nil {
+		c.o.Progress(layout.Progress{Step: step, Done: done, Total: total, Bytes: bytes})
+	}
+}
+
+func (c *checker) summary() Summary {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s := Summary{
+		Repositories:  c.repositories.Load(),
+		Tags:          c.tags.Load(),
+		Manifests:     c.manifests.Load(),
+		Blobs:         c.blobs.n + int64(len(c.others)),
+		Bytes:         c.bytes.Load(),
+		Verified:      c.verified.Load(),
+		VerifiedBytes: c.verifiedBytes.Load(),
+		Passed:        c.passed.Load(),
+		Findings:      maps.Clone(c.counts),
+		Repairs:       int64(len(c.repairs)),
+		Failed:        c.failed,
+	}
+	for kind, n := range c.counts {
+		if kind.Weight() == Fault {
+			s.Faults += n
+		}
+	}
+	s.Faults -= c.mended
+	return s
+}

@@ -1,0 +1,7 @@
+//go:build !linux
+
+package check
+
+import "os"
+
+func dropPages(*os.File) {}

@@ -1,0 +1,106 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"time"
+
+	"registryfs/layout"
+)
+
+const findingsDir = "check/findings"
+
+// header is the first line of a record of findings; each further line is one.
+type header struct {
+	Checked time.Time `json:"checked"` // when the check began
+	Data    bool      `json:"data"`    // whether it read all blobs
+	Cut     bool      `json:"cut"`     // there were more than are recorded
+}
+
+// record keeps what was found and is not repaired, in place of what the check
+// before has found.
+func (c *checker) record(ctx context.Context) error {
+	var content bytes.Buffer
+	enc := json.NewEncoder(&content)
+	if err := enc.Encode(header{c.start.Truncate(time.Second), c.o.Data, c.cut()}); err != nil {
+		return err
+	}
+	for _, f := range c.findings {
+		if err := enc.Encode(f); err != nil {
+			return err
+		}
+	}
+	state := c.reg.State()
+	mine := fmt.Sprintf("%d-of-%d", c.o.Shard, c.o.Shards)
+	if err := state.Put(ctx, findingsDir+"/"+mine, content.Bytes()); err != nil {
+		return err
+	}
+	// What a check found whose parts were others is as old as that.
+	for e, err := range state.All(ctx, findingsDir) {
+		if err != nil {
+			return err
+		}
+		var shard, shards int
+		if n, _ := fmt.Sscanf(e.Name, "%d-of-%d", &shard, &shards); n == 2 && shards == c.o.Shards {
+			continue
+		}
+		if err := state.Delete(ctx, findingsDir+"/"+e.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// cut reports whether more was found than is remembered.
+func (c *checker) cut() bool {
+	var all int64
+	for _, n := range c.counts {
+		all += n
+	}
+	return all > maxFindings
+}
+
+// Record is what the newest check has found and left.
+type Record struct {
+	Checked  time.Time // the zero time if there was none
+	Findings []Finding
+}
+
+// LastRecord reads what the newest check, of all its shards, has left in the
+// registry's state.
+func LastRecord(ctx context.Context, reg *layout.Registry) (Record, error) {
+	var r Record
+	state := reg.State()
+	for e, err := range state.All(ctx, findingsDir) {
+		if err != nil {
+			return Record{}, err
+		}
+		content, err := state.Get(ctx, findingsDir+"/"+e.Name)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return Record{}, err
+		}
+		var h header
+		dec := json.NewDecoder(bytes.NewReader(content))
+		if err := dec.Decode(&h); err != nil {
+			return Record{}, fmt.Errorf("record of findings %s: %w: run the check again", e.Name, err)
+		}
+		if h.Checked.After(r.Checked) {
+			r.Checked = h.Checked
+		}
+		for dec.More() {
+			var f Finding
+			if err := dec.Decode(&f); err != nil {
+				return Record{}, fmt.Errorf("record of findings %s: %w: run the check again", e.Name, err)
+			}
+			r.Findings = append(r.Findings, f)
+		}
+	}
+	return r, nil
+}

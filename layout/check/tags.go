@@ -1,0 +1,133 @@
+package check
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"github.com/opencontainers/go-digest"
+
+	"registryfs/layout"
+)
+
+// tag is a tag whose files are coming: its current link first, then its index.
+type tag struct {
+	name    layout.TagName
+	dir     layout.RawPath
+	current *layout.File // nil if there is none
+	rest    []byte       // what is in it, if it is damaged
+
+	entries  int
+	only     digest.Digest // the first entry of the index
+	onlyIs   bool          // there is something to read
+	recorded bool          // the index has what current says
+}
+
+func (r *repository) tagFile(ctx context.Context, f layout.File) {
+	if r.tag == nil {
+		r.tag = &tag{name: f.Tag, dir: layout.RawPath(path.Dir(path.Dir(string(r.p.TagLink(f.Tag)))))}
+	}
+	t := r.tag
+	if f.Kind == layout.FileTagCurrent {
+		f, content, err := r.again(ctx, f)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			r.unreadable(f.Path, err)
+		default:
+			t.current, t.rest = &f, content
+		}
+		return
+	}
+	there, ok := r.link(ctx, f, Outdated)
+	if !ok {
+		return
+	}
+	if t.entries++; t.entries == 1 {
+		t.only, t.onlyIs = f.Name, there
+	}
+	if t.current != nil && t.current.Target == f.Name {
+		t.recorded = true
+	}
+}
+
+// endTag checks the tag whose files have come.
+func (r *repository) endTag(ctx context.Context) {
+	t := r.tag
+	r.tag = nil
+	if t == nil {
+		return
+	}
+	r.c.tags.Add(1)
+	link := r.p.TagLink(t.name)
+	finding := Finding{Path: link, Tag: t.name}
+	switch {
+	case t.current == nil:
+		if t.entries > 0 && r.isAbsent(ctx, link) {
+			finding.Kind, finding.Detail = NoCurrent, fmt.Sprintf("the tag points nowhere; manifests in its history: %d", t.entries)
+			r.found(finding)
+			if t.entries == 1 && t.onlyIs && r.revisions[sumOf(t.only)] {
+				r.c.plan(Fix{Kind: NoCurrent, Do: WriteLink, Path: link, Link: t.only})
+			}
+		}
+		return
+	case t.current.Problem != nil:
+		finding.Kind, finding.Detail = Damaged, t.current.Problem.Error()
+		r.found(finding)
+		if t.entries != 1 || !begins(t.only, t.rest) {
+			return
+		}
+		r.c.plan(Fix{Kind: Damaged, Do: WriteLink, Path: link, Link: t.only})
+		t.current.Target = t.only
+	case !t.recorded && !r.partly.Load():
+		finding.Kind, finding.Digest = Unrecorded, t.current.Target
+		finding.Detail = fmt.Sprintf("the tag's history does not have %s", t.current.Target)
+		r.found(finding)
+	}
+	r.pointsTo(ctx, t.current.Target, finding)
+}
+
+// pointsTo checks that what a tag points to can be pulled.
+func (r *repository) pointsTo(ctx context.Context, d digest.Digest, finding Finding) {
+	r.tagged[sumOf(d)] = true
+	finding.Digest = d
+	b, ok, err := r.c.blob(ctx, d)
+	switch {
+	case err != nil:
+		r.unreadable(layout.RawBlob(d), err)
+	case !ok:
+		r.c.want(d, Dangling)
+		finding.Kind, finding.Detail = Dangling, fmt.Sprintf("manifest %s is not in the store", d)
+		r.found(finding)
+	default:
+		r.c.use(b)
+		if _, linked := r.revisions[sumOf(d)]; linked || r.partly.Load() || !r.isAbsent(ctx, r.p.RevisionLink(d)) {
+			return
+		}
+		finding.Kind, finding.Detail = Unlinked, fmt.Sprintf("the repository does not have manifest %s; push it again, or remove the tag", d)
+		r.found(finding)
+	}
+}
+
+// begins reports whether rest may be all that a crash has left of d.
+func begins(d digest.Digest, rest []byte) bool {
+	return strings.HasPrefix(string(d), string(bytes.Trim(rest, "\x00\r\n\t ")))
+}
+
+// isAbsent looks for a file once more, by itself.
+func (r *repository) isAbsent(ctx context.Context, p layout.RawPath) bool {
+	done, err := r.c.slot(ctx)
+	if err != nil {
+		return false
+	}
+	defer done()
+	_, err = r.c.reg.Raw().Stat(ctx, p)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+		r.unreadable(p, err)
+	}
+	return errors.Is(err, fs.ErrNotExist)
+}
