@@ -35,7 +35,7 @@ func TestGC(t *testing.T) {
 	}{
 		{args: []string{"gc"}, code: 2, stderr: "takes one SOURCE"},
 		{args: []string{"gc", "--keep-history=2", root}, code: 2, stderr: "add --untagged"},
-		{args: []string{"gc", "--min-age=soon", root}, code: 2, stderr: "not a time"},
+		{args: []string{"gc", "--min-age=soon", root}, code: 2, stderr: "not an age"},
 		{args: []string{"gc", "-q", "--now", "--dry-run", root}, stdout: "would be freed: 3 B in 1 blobs"},
 		{args: []string{"gc", "-q", root}, stdout: "unreferenced: 1 blobs"},
 		{args: []string{"gc", "-q", "--min-age=0s", config}, code: 1, stdout: "noted", stderr: "--registry-cache=flushed"},
