@@ -51,7 +51,6 @@ func (c *checker) checkRepository(ctx context.Context, p layout.Repository) erro
 			return ctx.Err()
 		}
 		switch {
-		case f.Path != "" && c.reg.Raw().Check(f.Path) != nil: // no other driver would show it
 		case err == nil:
 			r.file(ctx, f)
 		case f.Path == "":

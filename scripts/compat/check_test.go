@@ -16,7 +16,6 @@ var noFault = map[string]string{
 	"signature of a schema 1 manifest":             "registries up to 2.4 kept them, and later ones do not look",
 	"stray file with a name that no driver allows": "no driver shows it",
 	"stray directory with a name that is no tag":   "nor this one, for the spaces in it",
-	"stray directory with a name that is no tag":   "no driver of an object store shows it",
 	"symlink to nothing":                           "no driver shows it",
 	"empty repository directory":                   "neither a registry nor an object store sees it",
 	// Its findings are those of where it leads.
