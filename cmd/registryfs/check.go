@@ -18,8 +18,8 @@ is read, and all that it names must be there; with --data every blob is read and
 compared with its digest. A registry may run meanwhile.
 
 Each line is a fault, which a registry does not serve as it was pushed, or a note,
-which does no harm. What no tag or no link leads to is counted, shown with --json,
-and lies in lost/ of a mount.
+which does no harm. What no tag or no link leads to is counted, and shown with
+--json.
 
 --repair mends what can be mended without guessing: links from their path, the
 current link of a tag from its history of one, missing links of layers, blobs of
@@ -100,7 +100,7 @@ func (j *job) check(c *cli.Context, o check.Options) error {
 	sum, err := check.Run(ctx, src.Registry, o)
 	bar.close()
 	if errors.Is(err, check.ErrNotRecorded) {
-		src.log.Warn("lost/ of a mount does not show what was found: use --state DIR where the store is read-only", "reason", err)
+		src.log.Warn("the store does not keep what was found: use --state DIR where it is read-only", "reason", err)
 		err = nil
 	}
 	if err := to.end(sum, err); err != nil {

@@ -121,12 +121,11 @@ func checkPlanted(t testing.TB, planted []store.Planted, found []checkFinding) {
 	t.Helper()
 	of := func(f checkFinding) (p store.Planted, ok bool) {
 		for _, p := range planted {
-			path, dir := "/"+p.Path, "/"+p.Path
+			path := "/" + p.Path
 			if p.What == "tag without current" { // the file that is not there is what is reported
 				path, _, _ = strings.Cut(path, "/index/")
 			}
-			dir = path + "/"
-			if f.Path == path || strings.HasPrefix(f.Path, dir) || strings.HasPrefix(path, f.Path+"/") {
+			if f.Path == path || strings.HasPrefix(f.Path, path+"/") || strings.HasPrefix(path, f.Path+"/") {
 				return p, true
 			}
 		}
