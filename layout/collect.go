@@ -41,6 +41,14 @@ func (p Repository) PutLink(ctx context.Context, link RawPath, d digest.Digest) 
 	return nil
 }
 
+// RemoveUpload removes an upload in progress with all there is of it.
+func (p Repository) RemoveUpload(ctx context.Context, id string) error {
+	if err := p.r.driver.Delete(ctx, uploadsPath(p.name)+"/"+id); err != nil && !isAbsent(err) {
+		return fmt.Errorf("remove upload %s of %s: %w", id, p.name, err)
+	}
+	return nil
+}
+
 // HistoryLink is the link of an entry of a tag's index.
 func (p Repository) HistoryLink(tag TagName, d digest.Digest) RawPath {
 	return RawPath(tagIndexLinkPath(p.name, tag, d))

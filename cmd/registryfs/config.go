@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"registryfs/layout"
 )
@@ -17,6 +18,7 @@ type registryConfig struct {
 
 	allowDelete bool                 // storage.delete.enabled
 	readOnly    bool                 // storage.maintenance.readonly.enabled
+	uploadAge   time.Duration        // storage.maintenance.uploadpurging.age, or 0
 	remote      string               // proxy.remoteurl: the storage is a cache
 	blobCache   string               // storage.cache.blobdescriptor: inmemory or redis, or ""
 	children    layout.IndexChildren // validation.manifests.indexes
@@ -24,7 +26,7 @@ type registryConfig struct {
 }
 
 // storageOptions are the keys of storage that are no driver. Of those redirect and
-// tag, and the purging of uploads, are the server's own business.
+// tag are the server's own business.
 var storageOptions = []string{"maintenance", "cache", "delete", "redirect", "tag"}
 
 // parseConfig reads the text of a config.yml as the registry does, where the
@@ -91,8 +93,27 @@ func (c *registryConfig) readStorage(root node, environ []string) error {
 	if c.allowDelete, err = storage.flag("delete", "enabled"); err != nil {
 		return err
 	}
-	c.readOnly, err = storage.flag("maintenance", "readonly", "enabled")
+	if c.readOnly, err = storage.flag("maintenance", "readonly", "enabled"); err != nil {
+		return err
+	}
+	c.uploadAge, err = readUploadAge(storage)
 	return err
+}
+
+func readUploadAge(storage node) (time.Duration, error) {
+	age, err := storage.at("maintenance", "uploadpurging", "age")
+	if err != nil {
+		return 0, err
+	}
+	text, err := age.text()
+	if err != nil || text == "" {
+		return 0, err
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, age.wrong("a time", "use one like 168h")
+	}
+	return d, nil
 }
 
 // readBlobCache goes by the old name of the key too. Of another word than these the

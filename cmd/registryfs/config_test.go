@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"registryfs/layout"
 )
@@ -58,6 +59,8 @@ func TestParseConfig(t *testing.T) {
 		{name: "readonly", text: filesystemStorage + "  maintenance: {readonly: {enabled: true}}\n",
 			want: filesystem(func(c *registryConfig) { c.readOnly = true })},
 		{name: "readonly without a word", text: filesystemStorage + "  maintenance: {readonly: {}}\n", want: filesystem(nil)},
+		{name: "uploads", text: filesystemStorage + "  maintenance: {uploadpurging: {enabled: true, age: 36h}}\n",
+			want: filesystem(func(c *registryConfig) { c.uploadAge = 36 * time.Hour })},
 		{name: "proxy", text: filesystemStorage + "proxy: {remoteurl: 'https://registry-1.docker.io'}\n",
 			want: filesystem(func(c *registryConfig) { c.remote = "https://registry-1.docker.io" })},
 		{name: "validation", text: filesystemStorage + `
@@ -119,6 +122,8 @@ func TestParseConfigErrors(t *testing.T) {
 		{"scalar maintenance", config(filesystemStorage + "  maintenance: x\n"), `storage.maintenance is "x" and not a section`},
 		{"list for readonly", config(filesystemStorage + "  maintenance: {readonly: {enabled: [true]}}\n"),
 			"storage.maintenance.readonly.enabled is a list and not true or false"},
+		{"age of uploads", config(filesystemStorage + "  maintenance: {uploadpurging: {age: 7 days}}\n"),
+			`storage.maintenance.uploadpurging.age is "7 days" and not a time`},
 		{"scalar proxy", config(filesystemStorage + "proxy: x\n"), `proxy is "x" and not a section`},
 		{"section for a URL", config(filesystemStorage + "proxy: {remoteurl: {a: b}}\n"), "proxy.remoteurl is a section and not a single value"},
 		{"scalar for patterns", config(filesystemStorage + "validation: {manifests: {urls: {allow: a}}}\n"),

@@ -27,16 +27,22 @@ the registry was restarted, or its redis flushed, since the run that noted.
    registryfs gc /etc/docker/registry/config.yml           note, and sweep what was noted
    registryfs gc --untagged --now /var/lib/registry        all at once: stop the registry first
 
+Uploads that nobody went on with for --upload-age are removed too.
+
 The exit status is 1 if something could not be done, or a push was lost: it is named
 and has to be made again.`
 
-const defaultMinAge = 24 * time.Hour
+const (
+	defaultMinAge    = 24 * time.Hour
+	defaultUploadAge = 7 * 24 * time.Hour // as of a registry
+)
 
 // collection is one command line of gc.
 type collection struct {
 	job
 	gc.Options
 	minAge  *time.Duration // nil: the default
+	upload  *time.Duration // the age of one, the same
 	flushed bool           // the registry's cache
 }
 
@@ -55,6 +61,7 @@ func gcCommand() *cli.Command {
 			valueFlag("order", jobCategory, "`WORD` for what is newest of a tag's history: tagged, or created", "tagged", j.setOrder),
 			boolFlag("now", jobCategory, "the registry is stopped: sweep at once", &j.Now),
 			valueFlag("min-age", jobCategory, "`TIME` that what is swept must be old, and be noted", "24h, with --now 0s", j.setMinAge),
+			valueFlag("upload-age", jobCategory, "`TIME` that an upload must have stood still to be removed, 0s for never", "what config.yml says of purging, or 168h", j.setUploadAge),
 			valueFlag("registry-cache", jobCategory, "`WORD` flushed: it was, since the run that noted", "what config.yml says", j.setFlushed),
 		),
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError{err.Error()} },
@@ -111,6 +118,14 @@ func (j *collection) settle(s store) {
 	if j.minAge != nil {
 		j.MinAge = *j.minAge
 	}
+	switch {
+	case j.upload != nil:
+		j.UploadAge = *j.upload
+	case s.uploadAge > 0:
+		j.UploadAge = s.uploadAge
+	default:
+		j.UploadAge = defaultUploadAge
+	}
 	j.Options.Parallel = j.parallel
 	j.Options.Memory = j.memory / 2
 	if s.blobCache != "" && !j.flushed && !j.Now {
@@ -141,6 +156,11 @@ func (j *collection) setMinAge(s string) error {
 	return ageSetter(j.minAge)(s)
 }
 
+func (j *collection) setUploadAge(s string) error {
+	j.upload = new(time.Duration)
+	return ageSetter(j.upload)(s)
+}
+
 func (j *collection) setFlushed(s string) error {
 	if s != "flushed" {
 		return fmt.Errorf("%q is not flushed: say that once it is, or leave it out", s)
@@ -163,6 +183,7 @@ type gcResult struct {
 	Tags         int64    `json:"tags"`
 	History      int64    `json:"history"`
 	Restored     int64    `json:"restored"`
+	Uploads      gcCount  `json:"uploads"`
 	Kept         []string `json:"kept"`
 	Problems     []string `json:"problems"`
 	Lost         []string `json:"lost"`
@@ -178,7 +199,7 @@ func gcJSON(r *gc.Report) gcResult {
 		DryRun: r.DryRun, Repositories: r.Repositories, Manifests: r.Manifests,
 		Store: gcCount(r.Store), Unreferenced: gcCount(r.Unreferenced),
 		Swept: gcCount(r.Swept), Noted: gcCount(r.Noted), Waiting: gcCount(r.Waiting),
-		Links: r.Links, Tags: r.Tags, History: r.History, Restored: r.Restored,
+		Links: r.Links, Tags: r.Tags, History: r.History, Restored: r.Restored, Uploads: gcCount(r.Uploads),
 		Kept: texts(r.Kept), Problems: texts(r.Problems()), Lost: r.Lost,
 	}
 }
@@ -208,6 +229,9 @@ func writeGC(to io.Writer, r *gc.Report) error {
 	count("entries of tags' histories "+would+"removed", r.History)
 	count("tags of removed manifests "+would+"removed", r.Tags)
 	count("links put back", r.Restored)
+	if r.Uploads.Files > 0 {
+		w.printf("abandoned uploads %sremoved: %d, %s\n", would, r.Uploads.Files, formatSize(r.Uploads.Bytes))
+	}
 	w.printf("%sfreed: %s in %d blobs\n", would, formatSize(r.Swept.Bytes), r.Swept.Files)
 	return w.err
 }

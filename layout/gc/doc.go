@@ -48,6 +48,11 @@
 // What was pushed while links were removed is looked at in the end of the same run,
 // which puts back what is missed.
 //
+// # Uploads
+//
+// An upload in progress of which the newest file is older than UploadAge is removed,
+// whatever else the run can do.
+//
 // # What stays unsafe
 //
 //   - An upload of a swept blob's content may find the blob just before it is deleted

@@ -19,6 +19,9 @@ type Options struct {
 	Now bool
 	// MinAge is how old something unreferenced must be, and how long ago noted.
 	MinAge time.Duration
+	// UploadAge is for how long an upload must have stood still to be removed; 0 is
+	// never.
+	UploadAge time.Duration
 	// Untagged collects manifests too that no tag leads to.
 	Untagged bool
 	// KeepHistory is how many manifests are kept that a tag has pointed to before.

@@ -20,6 +20,8 @@ type Report struct {
 	Links, Tags, History int64 // removed, the entries of tags' indexes under History
 	Restored             int64 // links put back
 
+	Uploads Count // abandoned uploads removed, each one of Files
+
 	// Kept says of what more was kept than is needed, and why.
 	Kept []error
 	// Held says why blobs that might have been swept were not.

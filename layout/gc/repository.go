@@ -22,6 +22,7 @@ type repository struct {
 	tags    map[layout.TagName]layout.File
 	history map[layout.TagName][]layout.File
 	linked  map[digest.Digest]digest.Digest // layer links: the name, and the blob
+	uploads map[string]upload               // by id
 
 	revisions map[digest.Digest]bool // named by a link or held by one
 	tagged    map[digest.Digest]bool
@@ -43,6 +44,9 @@ type repository struct {
 func (r *collector) markRepository(ctx context.Context, m *mark, p layout.Repository) error {
 	c, err := r.list(ctx, m, p)
 	if c == nil || err != nil {
+		return err
+	}
+	if err := r.removeUploads(ctx, p, c.uploads); err != nil {
 		return err
 	}
 	r.findRoots(ctx, c)
@@ -74,7 +78,7 @@ func (r *collector) list(ctx context.Context, m *mark, p layout.Repository) (*re
 	c := &repository{
 		name: p.Name(),
 		tags: map[layout.TagName]layout.File{}, history: map[layout.TagName][]layout.File{},
-		linked:    map[digest.Digest]digest.Digest{},
+		linked: map[digest.Digest]digest.Digest{}, uploads: map[string]upload{},
 		revisions: map[digest.Digest]bool{}, tagged: map[digest.Digest]bool{}, needed: map[digest.Digest]bool{}, sparse: map[digest.Digest]bool{},
 		after: map[digest.Digest][]layout.TagName{}, referrers: map[digest.Digest][]digest.Digest{},
 	}
@@ -89,6 +93,10 @@ func (r *collector) list(ctx context.Context, m *mark, p layout.Repository) (*re
 			continue
 		}
 		m.files.Add(1)
+		if f.Kind == layout.FileUpload {
+			c.addUpload(f, r.now.Add(-r.UploadAge))
+			continue
+		}
 		c.add(f)
 	}
 	if !sound {
@@ -121,8 +129,6 @@ func (c *repository) add(f layout.File) {
 		c.tagged[f.Target] = f.Problem == nil
 	case layout.FileTagIndex:
 		c.history[f.Tag] = append(c.history[f.Tag], f)
-	case layout.FileUpload:
-		return
 	default:
 		if !strings.HasSuffix(string(f.Path), "/link") {
 			return
