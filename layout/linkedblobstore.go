@@ -101,10 +101,11 @@ func (s LinkedBlobStore) Put(ctx context.Context, u *Upload, want digest.Digest)
 	return put, nil
 }
 
-// tell fills in the time of a blob that has been put.
+// tell fills in the time of a blob that has been put. What was just written is
+// looked at again by who asks next.
 func (s LinkedBlobStore) tell(ctx context.Context, put *Put) {
 	if put.NewBlob {
-		s.p.r.cache.forget(put.Digest)
+		defer s.p.r.cache.forget(put.Digest)
 	}
 	if b, err := s.p.r.statBlobNow(ctx, put.Digest); err == nil {
 		put.ModTime = b.modTime
