@@ -233,10 +233,15 @@ func (f *rawFile) attr(ctx context.Context) (attr, error) {
 // open makes sure that what it opens is what this node stands for: the pages
 // that the kernel keeps are those of the node. Else the name is looked up again.
 // A link needs no such care and is read only when it is asked for: it is one
-// page, so that it is never read in two states, and all links have one size.
+// page, so that it is never read in two states, and all links have one size. Of a
+// remote store no page of it is kept: a walk may have listed the node of what the
+// link was before, and each read asks how it is now, as old as Reading allows.
 func (f *rawFile) open(ctx context.Context, _ *node) (reader, uint32, error) {
 	r := f.reader()
 	if strings.HasSuffix(string(f.path), "/link") {
+		if f.s.reg.IsRemote() {
+			return r, fuse.FOPEN_DIRECT_IO, nil
+		}
 		return r, 0, nil
 	}
 	b, e, err := f.s.reg.Raw().OpenInfo(ctx, f.path, f.size)
