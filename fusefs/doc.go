@@ -13,7 +13,7 @@
 //	info/<name...>/_uploads/<id>                    uploads in progress
 //	blobs/sha256/<first two hex>/<hex>              the whole store
 //	raw/                                            the storage driver's own tree
-//	.registryfs/{stats,errors,config}               not listed, there by name
+//	.registryfs/{stats,errors,uploads,config}       not listed, there by name
 //
 // # Nodes
 //

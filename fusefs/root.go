@@ -2,7 +2,9 @@ package fusefs
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"strings"
 	"syscall"
 
 	"github.com/hanwen/go-fuse/v2/fuse"
@@ -78,7 +80,7 @@ cp info/app/_history/v1/<entry> repositories/app/_tags/v1     rolls a tag back
 
 A refused write says only "Invalid argument" or the like:
 the reason and the remedy are the last lines of .registryfs/errors.
-.registryfs/stats and .registryfs/config tell about this mount.
+.registryfs/stats, uploads and config tell about this mount.
 `
 
 // textFile is a file whose content is made when it is opened.
@@ -106,7 +108,7 @@ func (f *textFile) open(context.Context, *node) (reader, uint32, error) {
 // that rsync does not copy it.
 type controlDir struct{ s *fsys }
 
-var controlNames = []string{"config", "errors", "stats"}
+var controlNames = []string{"config", "errors", "stats", "uploads"}
 
 func (d *controlDir) attr(context.Context) (attr, error) { return dirAttr(epoch, fixed), nil }
 
@@ -118,8 +120,19 @@ func (d *controlDir) lookup(_ context.Context, name string) (found, error) {
 		return d.s.text("/.registryfs/errors", d.s.refused.text)
 	case "config":
 		return d.s.text("/.registryfs/config", func() string { return d.s.opts.Config })
+	case "uploads":
+		return d.s.text("/.registryfs/uploads", d.s.uploadsText)
 	}
 	return found{}, errNoEntry
+}
+
+// uploadsText names the files that are open for writing, one a line.
+func (s *fsys) uploadsText() string {
+	var b strings.Builder
+	for _, path := range s.handles.uploading(s) {
+		fmt.Fprintln(&b, path)
+	}
+	return b.String()
 }
 
 func (d *controlDir) list(context.Context) iter.Seq2[entry, error] { return listNames(controlNames) }
