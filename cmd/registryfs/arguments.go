@@ -2,6 +2,7 @@ package main
 
 import (
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -21,15 +22,22 @@ func arrange(app *cli.App, argv []string) ([]string, error) {
 	}
 	a := arranger{command: command.Name, flags: map[string]cli.Flag{}}
 	for _, f := range append(command.Flags, cli.HelpFlag) {
-		if err := checkVariables(f); err != nil {
-			return nil, err
-		}
 		for _, name := range f.Names() {
 			a.flags[name] = f
 		}
 	}
 	if err := a.arguments(argv[2:]); err != nil {
 		return nil, err
+	}
+	if a.envFile != "" {
+		if err := loadEnvFile(a.envFile); err != nil {
+			return nil, err
+		}
+	}
+	for _, f := range command.Flags {
+		if err := checkVariables(f); err != nil {
+			return nil, err
+		}
 	}
 	if a.help { // cli would take an argument for a topic
 		return append(argv[:2:2], "--help"), nil
@@ -42,6 +50,7 @@ type arranger struct {
 	command             string
 	flags               map[string]cli.Flag // by name
 	options, positional []string
+	envFile             string // --env-file, whose variables the other options may come from
 	help                bool
 }
 
@@ -147,6 +156,13 @@ func (a *arranger) words(list string) error {
 func (a *arranger) option(f cli.Flag, where, value string) error {
 	if err := checkValue(f, where, value); err != nil {
 		return err
+	}
+	if f.Names()[0] == "env-file" {
+		abs, err := filepath.Abs(value) // it is read again from another directory
+		if err != nil {
+			return err
+		}
+		a.envFile, value = abs, abs
 	}
 	a.options = append(a.options, "--"+f.Names()[0]+"="+value)
 	return nil

@@ -19,6 +19,7 @@ func runHelper(argv []string) error {
 	if err != nil {
 		return err
 	}
+	o.commandLine = args
 	return app.Run(args)
 }
 

@@ -38,6 +38,7 @@ func (j *job) flags(own ...cli.Flag) []cli.Flag {
 		pathFlag("state", jobCategory, "`DIR` to keep in what the next run needs", "registryfs/ in the store, beside docker/", &j.state),
 		boolFlag("json", jobCategory, "print the result as JSON", &j.json),
 		boolFlag("quiet", jobCategory, "show no progress", &j.quiet, "q"),
+		envFileFlag(jobProcess),
 		valueFlag("memory", jobProcess, "`SIZE` of all buffers, at least 64MiB", "256MiB", j.setMemory),
 		valueFlag("log-level", jobProcess, "`LEVEL`: debug, info, warn or error", "info", j.setLogLevel),
 		valueFlag("log-format", jobProcess, "`FORMAT`: text or json", "text", j.setLogFormat),

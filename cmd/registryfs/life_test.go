@@ -8,7 +8,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -123,8 +122,12 @@ type foreground struct {
 // startForeground starts a mount with -f and waits until it says it is mounted.
 func startForeground(t *testing.T, s scene, args ...string) *foreground {
 	t.Helper()
-	f := &foreground{exit: make(chan error, 1)}
-	f.Cmd = exec.Command(binary, append([]string{"mount", "-f", s.store, s.mnt}, args...)...)
+	return start(t, s, exec.Command(binary, append([]string{"mount", "-f", s.store, s.mnt}, args...)...))
+}
+
+func start(t *testing.T, s scene, cmd *exec.Cmd) *foreground {
+	t.Helper()
+	f := &foreground{Cmd: cmd, exit: make(chan error, 1)}
 	errs, err := f.StderrPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -168,11 +171,7 @@ func (f *foreground) ends(t *testing.T, status int) {
 
 func TestForeground(t *testing.T) {
 	needFUSE(t)
-	// What nohup ignores its children would ignore too.
-	hangups := make(chan os.Signal, 1)
-	signal.Notify(hangups, syscall.SIGHUP)
-	t.Cleanup(func() { signal.Stop(hangups) })
-	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP} {
+	for _, sig := range []os.Signal{os.Interrupt, syscall.SIGTERM} {
 		t.Run(sig.String(), func(t *testing.T) {
 			s := newScene(t)
 			f := startForeground(t, s)

@@ -26,6 +26,7 @@ func runCommand(argv []string) error {
 	if err != nil {
 		return err
 	}
+	o.commandLine = argv
 	return app.Run(argv)
 }
 

@@ -19,7 +19,9 @@ Credentials for S3 come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, from
 the files in ~/.aws, from the machine's role or from the config.yml.
 
 The command returns when the mount answers; registryfs umount, or SIGTERM, ends
-it. Options may also follow the arguments.
+it. SIGHUP has it read --env-file, the log level and the credentials for S3
+again; with -f on a terminal SIGHUP ends it too. Options may also follow the
+arguments.
 
    registryfs mount /var/lib/registry /mnt
    registryfs mount /var/lib/registry /mnt -o ro,allow_other
@@ -63,7 +65,7 @@ func (o *options) mount(c *cli.Context) error {
 	if err != nil {
 		return err
 	}
-	m := mounting{options: o, log: log, waiter: waiter}
+	m := mounting{options: o, log: log, waiter: waiter, manager: findManager()}
 	return m.run(c.Context, source, mountpoint)
 }
 

@@ -18,8 +18,9 @@ import (
 // mounting is one mount, from the SOURCE to the end of serving it.
 type mounting struct {
 	*options
-	log    *slog.Logger
-	waiter *waiter // nil in the foreground
+	log     *slog.Logger
+	waiter  *waiter // nil in the foreground
+	manager manager
 }
 
 func (m mounting) run(ctx context.Context, source, mountpoint string) error {
@@ -62,7 +63,7 @@ func (m mounting) run(ctx context.Context, source, mountpoint string) error {
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(gcPercent)
 	}
-	return errors.Join(m.serve(dir, reg, s), s.network.close())
+	return errors.Join(m.serve(ctx, dir, reg, s), s.network.close())
 }
 
 // gcPercent is half of Go's own: most of a mount's memory is a table of the
@@ -172,7 +173,7 @@ func (m mounting) settleAccess(s store, cache bool) {
 	}
 }
 
-func (m mounting) serve(dir string, reg *layout.Registry, s store) error {
+func (m mounting) serve(ctx context.Context, dir string, reg *layout.Registry, s store) error {
 	config, err := m.effective(dir, s)
 	if err != nil {
 		return err
@@ -211,8 +212,10 @@ func (m mounting) serve(dir string, reg *layout.Registry, s store) error {
 		}
 	}
 	monitor.serve(metrics(collector{server, s, dir}), m.log)
-	stop := signals.unmount(server, dir, m.log)
+	m.manager.tell("READY=1", "STATUS=serving "+s.source+" on "+dir)
+	stop := signals.attend(life{server, dir, m.log, m.manager, func() { m.reload(ctx, s) }})
 	server.Wait()
+	m.manager.tell("STOPPING=1")
 	stop()
 	m.log.Info("unmounted", "mountpoint", dir)
 	return nil

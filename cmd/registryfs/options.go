@@ -33,6 +33,7 @@ type options struct {
 	cacheSize int64  // 0: what suits the disk
 
 	logLevel slog.Level
+	level    *slog.LevelVar // of the log; SIGHUP sets it
 	logJSON  bool
 	logFile  string
 	metrics  string // address to listen on; "": none
@@ -42,6 +43,8 @@ type options struct {
 	kernel    []string // words of -o that are the kernel's
 	fake      bool     // a mount helper's -f: all but the mount
 	helper    bool     // mount(8) asks
+
+	commandLine []string // arranged, to be read again at SIGHUP
 }
 
 const (
@@ -76,6 +79,7 @@ func (o *options) flags() []cli.Flag {
 		valueFlag("cache-size", remoteCategory, "`SIZE` that they may have there", "10GiB, at most a tenth of the disk", o.setCacheSize),
 
 		boolFlag("foreground", processCategory, "serve the mount from this process and log to the terminal", &o.foreground, "f"),
+		envFileFlag(processCategory),
 		pathFlag("state-dir", processCategory, "`DIR` for what outlives a mount", "registryfs in the user's state directory", &o.stateDir),
 		pathFlag("spool-dir", processCategory, "`DIR` for uploads that do not fit into memory", "the directory for temporary files", &o.spoolDir),
 		valueFlag("spool-memory", processCategory, "`SIZE` of all uploads that are held in memory", "64MiB", o.setSpoolMemory),
@@ -95,6 +99,12 @@ func envName(name string) string {
 func boolFlag(name, category, usage string, to *bool, aliases ...string) cli.Flag {
 	return &cli.BoolFlag{Name: name, Aliases: aliases, Category: category, Usage: usage, Destination: to,
 		DisableDefaultText: true, EnvVars: []string{envName(name)}}
+}
+
+// envFileFlag has no variable: the file is where variables come from.
+func envFileFlag(category string) cli.Flag {
+	return &cli.PathFlag{Name: "env-file", Category: category, TakesFile: true, DefaultText: "none",
+		Usage: "`FILE` of variables, NAME=VALUE, for options and credentials; SIGHUP has a mount read it again"}
 }
 
 func pathFlag(name, category, usage, standard string, to *string) cli.Flag {

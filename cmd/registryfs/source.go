@@ -16,6 +16,7 @@ import (
 type store struct {
 	registryConfig
 	source string // what the mount table shows
+	origin string // by which it is found again, from any directory
 
 	calls   *metered.Driver // counts what the store is asked for
 	network *network        // nil for a local store
@@ -34,7 +35,9 @@ func findStore(source string, environ []string) (store, error) {
 		return store{registryConfig: c, source: source}, nil
 	}
 	if scheme, _, ok := strings.Cut(source, "://"); ok && strings.EqualFold(scheme, "s3") {
-		return s3Store(source, environ)
+		s, err := s3Store(source, environ)
+		s.origin = source
+		return s, err
 	} else if ok {
 		return store{}, fmt.Errorf("SOURCE is a URL that begins with %s:// and not with s3://: pass s3://BUCKET/PREFIX, a registry's root directory or its config.yml", scheme)
 	}
@@ -107,7 +110,7 @@ func configuredStore(name string, environ []string) (store, error) {
 	if err != nil {
 		return store{}, fmt.Errorf("%s: %w", name, err)
 	}
-	s := store{registryConfig: c, source: name}
+	s := store{registryConfig: c, source: name, origin: name}
 	if err := s.resolveRoot(); err != nil {
 		return store{}, fmt.Errorf("%s: %w", name, err)
 	}
