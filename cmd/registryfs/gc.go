@@ -30,7 +30,8 @@ the registry was restarted, or its redis flushed, since the run that noted.
 Uploads that nobody went on with for --upload-age are removed too.
 
 The exit status is 1 if something could not be done, or a push was lost: it is named
-and has to be made again.`
+and has to be made again, after its tag was deleted: crane pushes nothing to a tag
+that has the manifest.`
 
 const (
 	defaultMinAge    = 24 * time.Hour

@@ -57,7 +57,8 @@
 //
 //   - An upload of a swept blob's content may find the blob just before it is deleted
 //     and link it just after the last look. The run looks for that in the end, names
-//     each loss in Report.Lost, and the push has to be made again. The same goes for
+//     each loss in Report.Lost, and the push has to be made again, after the tag was
+//     deleted: crane pushes nothing to one that has the manifest. The same goes for
 //     a push that takes longer than MinAge.
 //   - A push that is told that a layer is there, just before its link is removed, is
 //     refused by the registry as MANIFEST_BLOB_UNKNOWN, and works the next time.

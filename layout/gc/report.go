@@ -83,7 +83,7 @@ func (r *Report) lose(name string) {
 func (r *Report) Problems() []error {
 	var all []error
 	for _, name := range r.Lost {
-		all = append(all, fmt.Errorf("%s was pushed while it was swept and is lost: push it again", name))
+		all = append(all, fmt.Errorf("%s was pushed while it was swept and is lost: delete the tag that needs it and push that again, for crane pushes nothing to a tag that has its manifest", name))
 	}
 	for _, err := range r.Held {
 		all = append(all, fmt.Errorf("not swept: %w", err))
