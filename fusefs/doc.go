@@ -12,8 +12,16 @@
 //	info/<name...>/_referrers/sha256/<hex>/<hex>    symlinks to what has the first as its subject
 //	info/<name...>/_uploads/<id>                    uploads in progress
 //	blobs/sha256/<first two hex>/<hex>              the whole store
+//	lost/{untagged,unreferenced,dangling,corrupt}/  what the newest check has found
 //	raw/                                            the storage driver's own tree
 //	.registryfs/{stats,errors,uploads,config}       not listed, there by name
+//
+// An entry of lost/ is named by its path in repositories/ or blobs/ with '+' for
+// '/', and holds what is stored: a manifest, a blob, or the link that leads
+// nowhere. A listing shows the record of the check, for one request. Whoever looks
+// at an entry does not find it if it is no longer so, as far as few requests tell,
+// and then it is gone from the listing too. Removing an entry looks thoroughly and
+// unlinks the manifest, deletes the blob, or removes the link or tag.
 //
 // # Nodes
 //

@@ -38,6 +38,7 @@ type fsys struct {
 	times    times
 	kept     keptTimes
 	refused  refusals
+	lost     *lost
 	stats    stats
 	notify   *notifier
 
@@ -63,6 +64,7 @@ func newFsys(reg *layout.Registry, opts Options) (*fsys, error) {
 		secret:        sec,
 		drafts:        drafts{byName: map[staleName]*draft{}, byDir: map[key]int{}},
 		refused:       refusals{log: opts.Logger},
+		lost:          newLost(reg),
 	}
 	if err := openKeptTimes(&s.kept, opts.StateDir, opts.StoreID, sec); err != nil {
 		s.log.Warn("times that were set earlier are not shown", "error", err)

@@ -34,6 +34,8 @@ var (
 		"mount with --allow-delete, or set storage.delete.enabled in the registry's config.yml")
 	errDerived = refuse(syscall.EROFS, "what is below info/ is derived and cannot be written",
 		"write into repositories/")
+	errLost = refuse(syscall.EPERM, "lost/ shows what the newest check has found and takes no new names",
+		"write into repositories/, and run registryfs check for what is lost now")
 	errStore = refuse(syscall.EPERM, "blobs/ shows the whole store and takes no new names",
 		"copy the file into repositories/<name>/_blobs or into raw/")
 	errCollected = refuse(syscall.EPERM, "a blob of the store is not removed by hand, others may use it",

@@ -15,7 +15,7 @@ import (
 // rootDir is the top of the mount.
 type rootDir struct{ s *fsys }
 
-var rootNames = []string{"README.txt", "blobs", "info", "raw", "repositories"}
+var rootNames = []string{"README.txt", "blobs", "info", "lost", "raw", "repositories"}
 
 func (d *rootDir) attr(context.Context) (attr, error) {
 	k := d.s.dirKey("/")
@@ -32,6 +32,8 @@ func (d *rootDir) lookup(ctx context.Context, name string) (found, error) {
 		return d.s.dir(ctx, "/info", &infoNamesDir{d.s, ""})
 	case "blobs":
 		return d.s.dir(ctx, "/blobs", &storeDir{s: d.s})
+	case "lost":
+		return d.s.dir(ctx, "/lost", &lostDir{d.s})
 	case "raw":
 		return d.s.dir(ctx, "/raw", &rawDir{d.s, layout.RawPath("/")})
 	case ".registryfs":
@@ -70,6 +72,7 @@ info/<name>/_history/<tag>/                  what the tag has pointed to
 info/<name>/_referrers/sha256/<hex>/         signatures, SBOMs ... of that manifest
 info/<name>/_uploads/                        uploads in progress
 blobs/sha256/<xx>/<hex>                      all blobs of the store
+lost/{untagged,unreferenced,dangling,corrupt}/   what the newest "registryfs check" has found; empty before one
 raw/                                         the storage tree itself: back this up
 
 cp m.json repositories/app/_tags/v2          checks the manifest and sets the tag
@@ -77,6 +80,9 @@ cp repositories/a/_tags/v1 repositories/b/_tags/v1     promotes: links, no bytes
 rsync -a raw/ /backup/                       a registry can be started on the backup
 rsync -a repositories/app/ /backup/app/      one repository; the same way back restores it
 cp info/app/_history/v1/<entry> repositories/app/_tags/v1     rolls a tag back
+
+rm lost/untagged/*                           where deletes are allowed: what is still so goes
+cat blobs/$(echo <entry> | tr + /)           an entry of lost/ is a path in blobs/ or repositories/
 
 A refused write says only "Invalid argument" or the like:
 the reason and the remedy are the last lines of .registryfs/errors.

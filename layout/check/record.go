@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"io/fs"
 	"time"
-
-	"registryfs/layout"
 )
 
 const findingsDir = "check/findings"
@@ -62,45 +60,4 @@ func (c *checker) cut() bool {
 		all += n
 	}
 	return all > maxFindings
-}
-
-// Record is what the newest check has found and left.
-type Record struct {
-	Checked  time.Time // the zero time if there was none
-	Findings []Finding
-}
-
-// LastRecord reads what the newest check, of all its shards, has left in the
-// registry's state.
-func LastRecord(ctx context.Context, reg *layout.Registry) (Record, error) {
-	var r Record
-	state := reg.State()
-	for e, err := range state.All(ctx, findingsDir) {
-		if err != nil {
-			return Record{}, err
-		}
-		content, err := state.Get(ctx, findingsDir+"/"+e.Name)
-		if errors.Is(err, fs.ErrNotExist) {
-			continue
-		}
-		if err != nil {
-			return Record{}, err
-		}
-		var h header
-		dec := json.NewDecoder(bytes.NewReader(content))
-		if err := dec.Decode(&h); err != nil {
-			return Record{}, fmt.Errorf("record of findings %s: %w: run the check again", e.Name, err)
-		}
-		if h.Checked.After(r.Checked) {
-			r.Checked = h.Checked
-		}
-		for dec.More() {
-			var f Finding
-			if err := dec.Decode(&f); err != nil {
-				return Record{}, fmt.Errorf("record of findings %s: %w: run the check again", e.Name, err)
-			}
-			r.Findings = append(r.Findings, f)
-		}
-	}
-	return r, nil
 }

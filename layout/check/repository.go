@@ -174,7 +174,11 @@ func (c *checker) readLink(ctx context.Context, p layout.RawPath) ([]byte, error
 		return nil, err
 	}
 	defer done()
-	b, err := c.reg.Raw().Open(ctx, p)
+	return readLink(ctx, c.reg, p)
+}
+
+func readLink(ctx context.Context, reg *layout.Registry, p layout.RawPath) ([]byte, error) {
+	b, err := reg.Raw().Open(ctx, p)
 	if err != nil {
 		return nil, err
 	}
