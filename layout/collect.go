@@ -41,9 +41,12 @@ func (p Repository) PutLink(ctx context.Context, link RawPath, d digest.Digest) 
 	return nil
 }
 
+// UploadDir is where all there is of an upload in progress lies.
+func (p Repository) UploadDir(id string) RawPath { return RawPath(uploadsPath(p.name)).Join(id) }
+
 // RemoveUpload removes an upload in progress with all there is of it.
 func (p Repository) RemoveUpload(ctx context.Context, id string) error {
-	if err := p.r.driver.Delete(ctx, uploadsPath(p.name)+"/"+id); err != nil && !isAbsent(err) {
+	if err := p.r.driver.Delete(ctx, string(p.UploadDir(id))); err != nil && !isAbsent(err) {
 		return fmt.Errorf("remove upload %s of %s: %w", id, p.name, err)
 	}
 	return nil

@@ -27,7 +27,8 @@ the registry was restarted, or its redis flushed, since the run that noted.
    registryfs gc /etc/docker/registry/config.yml           note, and sweep what was noted
    registryfs gc --untagged --now /var/lib/registry        all at once: stop the registry first
 
-Uploads that nobody went on with for --upload-age are removed too.
+Uploads that nobody went on with for --upload-age are removed too, and what crashes
+have left that is as old.
 
 The exit status is 1 if something could not be done, or a push was lost: it is named
 and has to be made again, after its tag was deleted: crane pushes nothing to a tag
@@ -62,7 +63,7 @@ func gcCommand() *cli.Command {
 			valueFlag("order", jobCategory, "`WORD` for what is newest of a tag's history: tagged, or created", "tagged", j.setOrder),
 			boolFlag("now", jobCategory, "the registry is stopped: sweep at once", &j.Now),
 			valueFlag("min-age", jobCategory, "`TIME` that what is swept must be old, and be noted", "24h, with --now 0s", j.setMinAge),
-			valueFlag("upload-age", jobCategory, "`TIME` that an upload must have stood still to be removed, 0s for never", "what config.yml says of purging, or 168h", j.setUploadAge),
+			valueFlag("upload-age", jobCategory, "`TIME` that an upload, or what a crash has left, must have stood still to be removed, 0s for never", "what config.yml says of purging, or 168h", j.setUploadAge),
 			valueFlag("registry-cache", jobCategory, "`WORD` flushed: it was, since the run that noted", "what config.yml says", j.setFlushed),
 		),
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError{err.Error()} },
@@ -185,6 +186,7 @@ type gcResult struct {
 	History      int64    `json:"history"`
 	Restored     int64    `json:"restored"`
 	Uploads      gcCount  `json:"uploads"`
+	Leftovers    gcCount  `json:"leftovers"`
 	Kept         []string `json:"kept"`
 	Problems     []string `json:"problems"`
 	Lost         []string `json:"lost"`
@@ -200,7 +202,7 @@ func gcJSON(r *gc.Report) gcResult {
 		DryRun: r.DryRun, Repositories: r.Repositories, Manifests: r.Manifests,
 		Store: gcCount(r.Store), Unreferenced: gcCount(r.Unreferenced),
 		Swept: gcCount(r.Swept), Noted: gcCount(r.Noted), Waiting: gcCount(r.Waiting),
-		Links: r.Links, Tags: r.Tags, History: r.History, Restored: r.Restored, Uploads: gcCount(r.Uploads),
+		Links: r.Links, Tags: r.Tags, History: r.History, Restored: r.Restored, Uploads: gcCount(r.Uploads), Leftovers: gcCount(r.Leftovers),
 		Kept: texts(r.Kept), Problems: texts(r.Problems()), Lost: r.Lost,
 	}
 }
@@ -232,6 +234,9 @@ func writeGC(to io.Writer, r *gc.Report) error {
 	count("links put back", r.Restored)
 	if r.Uploads.Files > 0 {
 		w.printf("abandoned uploads %sremoved: %d, %s\n", would, r.Uploads.Files, formatSize(r.Uploads.Bytes))
+	}
+	if r.Leftovers.Files > 0 {
+		w.printf("leftovers of crashes %sremoved: %d, %s\n", would, r.Leftovers.Files, formatSize(r.Leftovers.Bytes))
 	}
 	w.printf("%sfreed: %s in %d blobs\n", would, formatSize(r.Swept.Bytes), r.Swept.Files)
 	return w.err

@@ -19,8 +19,8 @@ type Options struct {
 	Now bool
 	// MinAge is how old something unreferenced must be, and how long ago noted.
 	MinAge time.Duration
-	// UploadAge is for how long an upload must have stood still to be removed; 0 is
-	// never.
+	// UploadAge is for how long an upload, or a write that was left, must have stood
+	// still to be removed; 0 is never.
 	UploadAge time.Duration
 	// Untagged collects manifests too that no tag leads to.
 	Untagged bool
@@ -149,6 +149,9 @@ func (r *collector) run(ctx context.Context) error {
 	}
 	defer m.close()
 	r.report.see(m)
+	if err := r.removeLeftovers(ctx); err != nil {
+		return err
+	}
 	if r.Now {
 		return r.sweepNow(ctx, m)
 	}

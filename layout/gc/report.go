@@ -20,7 +20,8 @@ type Report struct {
 	Links, Tags, History int64 // removed, the entries of tags' indexes under History
 	Restored             int64 // links put back
 
-	Uploads Count // abandoned uploads removed, each one of Files
+	Uploads   Count // abandoned uploads removed, each one of Files
+	Leftovers Count // removed, of writes that never ended
 
 	// Kept says of what more was kept than is needed, and why.
 	Kept []error

@@ -94,7 +94,7 @@ func (r *collector) list(ctx context.Context, m *mark, p layout.Repository) (*re
 		}
 		m.files.Add(1)
 		if f.Kind == layout.FileUpload {
-			c.addUpload(f, r.now.Add(-r.UploadAge))
+			c.addUpload(f, r.uploadCutoff())
 			continue
 		}
 		c.add(f)

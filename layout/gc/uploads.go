@@ -41,14 +41,17 @@ func (r *collector) removeUploads(ctx context.Context, p layout.Repository, uplo
 			continue
 		}
 		g.Go(func() error {
-			if !r.DryRun {
-				if err := p.RemoveUpload(ctx, id); err != nil {
-					r.report.fail(err)
-					return ctx.Err()
-				}
+			goesOn, err := r.isYoungBelow(ctx, p.UploadDir(id))
+			if err == nil && !goesOn && !r.DryRun {
+				err = p.RemoveUpload(ctx, id)
 			}
-			r.report.update(func() { r.report.Uploads.add(u.bytes) })
-			return nil
+			switch {
+			case err != nil:
+				r.report.fail(err)
+			case !goesOn:
+				r.report.update(func() { r.report.Uploads.add(u.bytes) })
+			}
+			return ctx.Err()
 		})
 	}
 	return g.Wait()
