@@ -15,7 +15,7 @@ import (
 
 const (
 	// parallelParts is how many parts of one file are on their way at once.
-	parallelParts = 8
+	parallelParts = 4
 
 	// equalParts have the size that is set, which stores that want all parts
 	// of one size are content with. From then on parts double every growParts,
