@@ -258,19 +258,23 @@ func splitTopLevel(content []byte) (members, error) {
 	return found, nil
 }
 
+// named is what a stored manifest of any kind names.
+type named struct {
+	Config    *v1.Descriptor  `json:"config"`
+	Layers    []v1.Descriptor `json:"layers"`
+	Manifests []v1.Descriptor `json:"manifests"`
+	Blobs     []v1.Descriptor `json:"blobs"` // of an OCI artifact manifest
+	FSLayers  []struct {      // of schema 1
+		BlobSum digest.Digest `json:"blobSum"`
+	} `json:"fsLayers"`
+	Subject *v1.Descriptor `json:"subject"`
+}
+
 // referencesOf lists every digest that a stored manifest of any kind names as a
 // part of itself, as far as it can be read. It refuses nothing: what the
 // registry has taken in once is there.
 func referencesOf(content []byte) []digest.Digest {
-	var doc struct {
-		Config    v1.Descriptor   `json:"config"`
-		Layers    []v1.Descriptor `json:"layers"`
-		Manifests []v1.Descriptor `json:"manifests"`
-		Blobs     []v1.Descriptor `json:"blobs"` // of an OCI artifact manifest
-		FSLayers  []struct {      // of schema 1
-			BlobSum digest.Digest `json:"blobSum"`
-		} `json:"fsLayers"`
-	}
+	var doc named
 	// A member of the wrong type does not keep the others from being read.
 	_ = json.Unmarshal(content, &doc)
 	var refs []digest.Digest
@@ -279,7 +283,9 @@ func referencesOf(content []byte) []digest.Digest {
 			refs = append(refs, d)
 		}
 	}
-	add(doc.Config.Digest)
+	if doc.Config != nil {
+		add(doc.Config.Digest)
+	}
 	for _, list := range [][]v1.Descriptor{doc.Layers, doc.Manifests, doc.Blobs} {
 		for _, desc := range list {
 			add(desc.Digest)

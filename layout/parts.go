@@ -67,16 +67,7 @@ func partsOf(content []byte) (Parts, error) {
 	if _, err := splitTopLevel(content); err != nil {
 		return Parts{}, err
 	}
-	var doc struct {
-		Config    *v1.Descriptor  `json:"config"`
-		Layers    []v1.Descriptor `json:"layers"`
-		Manifests []v1.Descriptor `json:"manifests"`
-		Blobs     []v1.Descriptor `json:"blobs"` // of an OCI artifact manifest
-		FSLayers  []struct {      // of schema 1
-			BlobSum digest.Digest `json:"blobSum"`
-		} `json:"fsLayers"`
-		Subject *v1.Descriptor `json:"subject"`
-	}
+	var doc named
 	if err := json.Unmarshal(content, &doc); err != nil {
 		return Parts{}, err
 	}
