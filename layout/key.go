@@ -20,5 +20,8 @@ func KeyOf(d digest.Digest) (k Key) {
 	return k
 }
 
+// SHA256 is the digest of which k is the key, if it is a sha256 one.
+func (k Key) SHA256() digest.Digest { return digest.NewDigestFromBytes(digest.SHA256, k[:]) }
+
 // Compare orders keys.
 func (k Key) Compare(other Key) int { return bytes.Compare(k[:], other[:]) }

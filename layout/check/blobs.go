@@ -45,7 +45,7 @@ func (c *checker) listBlobs(ctx context.Context) error {
 	}
 	c.blobs.seal()
 	return c.blobs.each(func(b blob) error {
-		if d := sha256Of(b.sum); b.size == 0 && d != digest.FromBytes(nil) {
+		if d := b.key.SHA256(); b.size == 0 && d != digest.FromBytes(nil) {
 			c.corrupt(b, d, "it is empty")
 		}
 		return nil
@@ -90,7 +90,7 @@ func (c *checker) listShard(ctx context.Context, alg digest.Algorithm, dir layou
 			records = appendRecord(records, f.Blob, f.Size, f.ModTime)
 		default:
 			c.mu.Lock()
-			c.others[sumOf(f.Blob)] = f.Size
+			c.others[layout.KeyOf(f.Blob)] = f.Size
 			c.mu.Unlock()
 		}
 		c.bytes.Add(f.Size)

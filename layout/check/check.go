@@ -88,8 +88,8 @@ func Run(ctx context.Context, reg *layout.Registry, o Options) (Summary, error) 
 		slots:  make(chan struct{}, o.Parallel),
 		start:  time.Now(),
 		blobs:  &table{limit: tableMemory},
-		others: map[sum]int64{},
-		absent: map[sum]bool{},
+		others: map[layout.Key]int64{},
+		absent: map[layout.Key]bool{},
 		counts: map[Kind]int64{},
 		wanted: map[digest.Digest]Kind{},
 		rate:   &pacer{rate: o.Rate},
@@ -107,12 +107,12 @@ type checker struct {
 	rate  *pacer
 
 	blobs  *table
-	others map[sum]int64 // sizes of blobs that are not named by sha256
+	others map[layout.Key]int64 // sizes of blobs that are not named by sha256
 
 	repositories, tags, manifests, bytes, verified, verifiedBytes, passed, done atomic.Int64
 
 	mu       sync.Mutex // guards the following, and calls of Found
-	absent   map[sum]bool
+	absent   map[layout.Key]bool
 	counts   map[Kind]int64
 	findings []Finding // the first maxFindings
 	fixes    []Fix
@@ -192,7 +192,7 @@ func (c *checker) findUnreferenced() error {
 	}
 	return c.blobs.each(func(b blob) error {
 		if !isMarked(c.blobs.used, b.index) && c.isOld(time.Unix(b.mtime, 0)) {
-			d := sha256Of(b.sum)
+			d := b.key.SHA256()
 			c.found(Finding{Kind: Unreferenced, Path: layout.RawBlob(d), Digest: d, Detail: fmt.Sprintf("no link leads to its %d bytes", b.size)})
 		}
 		return nil
@@ -202,9 +202,9 @@ func (c *checker) findUnreferenced() error {
 // blob finds a blob. What has not been listed is looked for once more: it may have
 // come since. An error says that the store does not tell; then it may be there.
 func (c *checker) blob(ctx context.Context, d digest.Digest) (b blob, ok bool, err error) {
-	s := sumOf(d)
+	s := layout.KeyOf(d)
 	if size, ok := c.others[s]; ok {
-		return blob{sum: s, size: size, index: -1}, true, nil
+		return blob{key: s, size: size, index: -1}, true, nil
 	}
 	if d.Algorithm() == digest.SHA256 {
 		if b, ok, err = c.blobs.find(s); ok || err != nil {
@@ -231,7 +231,7 @@ func (c *checker) blob(ctx context.Context, d digest.Digest) (b blob, ok bool, e
 		}
 		return blob{}, false, nil
 	}
-	return blob{sum: s, size: desc.Size, index: -1}, err == nil, err
+	return blob{key: s, size: desc.Size, index: -1}, err == nil, err
 }
 
 // use notes that something leads to the blob.

@@ -111,7 +111,7 @@ func (c *checker) readShard(ctx context.Context, b byte, since time.Time, total 
 
 // read verifies one blob and records it.
 func (c *checker) read(ctx context.Context, b blob, v *verified) error {
-	d := sha256Of(b.sum)
+	d := b.key.SHA256()
 	verdict, err := c.verify(ctx, d, b.size)
 	if ctx.Err() != nil {
 		return ctx.Err()

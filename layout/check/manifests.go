@@ -31,8 +31,8 @@ func (r *repository) checkManifests(ctx context.Context) error {
 }
 
 // manifest checks one manifest and all it names.
-func (r *repository) manifest(ctx context.Context, s sum) {
-	d := sha256Of(s)
+func (r *repository) manifest(ctx context.Context, s layout.Key) {
+	d := s.SHA256()
 	parts, err := r.parts(ctx, d)
 	if ctx.Err() != nil {
 		return
@@ -93,7 +93,7 @@ func (r *repository) layer(ctx context.Context, manifest digest.Digest, part lay
 	if ok {
 		r.c.use(b)
 	}
-	s := sumOf(part.Digest)
+	s := layout.KeyOf(part.Digest)
 	r.mu.Lock()
 	linked := r.layers[s]
 	r.layers[s] = true // each is reported once
@@ -138,15 +138,15 @@ func (r *repository) wrongSize(ctx context.Context, manifest digest.Digest, part
 func (r *repository) children(d digest.Digest, parts layout.Parts) {
 	r.mu.Lock()
 	if parts.Subject != "" {
-		r.edges[sumOf(parts.Subject)] = append(r.edges[sumOf(parts.Subject)], sumOf(d))
+		r.edges[layout.KeyOf(parts.Subject)] = append(r.edges[layout.KeyOf(parts.Subject)], layout.KeyOf(d))
 	}
 	var absent []digest.Digest
 	for _, child := range parts.Children {
-		if _, ok := r.revisions[sumOf(child.Digest)]; !ok {
+		if _, ok := r.revisions[layout.KeyOf(child.Digest)]; !ok {
 			absent = append(absent, child.Digest)
 			continue
 		}
-		r.edges[sumOf(d)] = append(r.edges[sumOf(d)], sumOf(child.Digest))
+		r.edges[layout.KeyOf(d)] = append(r.edges[layout.KeyOf(d)], layout.KeyOf(child.Digest))
 	}
 	r.mu.Unlock()
 	if len(absent) > 0 {
@@ -162,7 +162,7 @@ func (r *repository) findUntagged() {
 	if r.partly.Load() || r.unread.Load() {
 		return
 	}
-	next := make([]sum, 0, len(r.tagged))
+	next := make([]layout.Key, 0, len(r.tagged))
 	for s := range r.tagged {
 		next = append(next, s)
 	}
@@ -178,7 +178,7 @@ func (r *repository) findUntagged() {
 	}
 	for s := range r.revisions {
 		if !r.tagged[s] {
-			d := sha256Of(s)
+			d := s.SHA256()
 			r.found(Finding{Kind: Untagged, Path: r.p.RevisionLink(d), Digest: d, Detail: "no tag leads to it"})
 		}
 	}

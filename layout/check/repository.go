@@ -29,22 +29,22 @@ type repository struct {
 	upload *upload
 	dir    layout.RawPath // unknown one that has been reported
 
-	revisions map[sum]bool // links by their name: there is something to read
-	tagged    map[sum]bool // what tags point to
+	revisions map[layout.Key]bool // links by their name: there is something to read
+	tagged    map[layout.Key]bool // what tags point to
 
-	mu     sync.Mutex    // guards the following while manifests are read
-	layers map[sum]bool  // links by their name
-	edges  map[sum][]sum // to children, and from subjects to referrers
+	mu     sync.Mutex                  // guards the following while manifests are read
+	layers map[layout.Key]bool         // links by their name
+	edges  map[layout.Key][]layout.Key // to children, and from subjects to referrers
 }
 
 // checkRepository checks all links of a repository, then its manifests.
 func (c *checker) checkRepository(ctx context.Context, p layout.Repository) error {
 	r := &repository{
 		c: c, p: p,
-		layers:    map[sum]bool{},
-		revisions: map[sum]bool{},
-		tagged:    map[sum]bool{},
-		edges:     map[sum][]sum{},
+		layers:    map[layout.Key]bool{},
+		revisions: map[layout.Key]bool{},
+		tagged:    map[layout.Key]bool{},
+		edges:     map[layout.Key][]layout.Key{},
 	}
 	for f, err := range p.Files(ctx) {
 		if ctx.Err() != nil {
@@ -85,12 +85,12 @@ func (r *repository) file(ctx context.Context, f layout.File) {
 	switch f.Kind {
 	case layout.FileLayer:
 		if _, ok := r.link(ctx, f, Dangling); ok {
-			r.layers[sumOf(f.Name)] = true
+			r.layers[layout.KeyOf(f.Name)] = true
 		}
 	case layout.FileRevision:
 		there, ok := r.link(ctx, f, Dangling)
 		if ok && f.Name.Algorithm() == digest.SHA256 { // by others no registry stores manifests
-			r.revisions[sumOf(f.Name)] = there
+			r.revisions[layout.KeyOf(f.Name)] = there
 		}
 	case layout.FileTagCurrent, layout.FileTagIndex:
 		r.tagFile(ctx, f)
@@ -205,7 +205,7 @@ func (r *repository) other(f layout.File) {
 		}
 	case len(parts) == 7 && parts[0] == "revisions" && parts[3] == "signatures" && parts[6] == "link":
 		if d, err := layout.ParseHex(digest.Algorithm(parts[4]), parts[5]); err == nil {
-			if b, ok, _ := r.c.blobs.find(sumOf(d)); ok {
+			if b, ok, _ := r.c.blobs.find(layout.KeyOf(d)); ok {
 				r.c.use(b)
 			}
 		}

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -15,28 +14,13 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"registryfs/layout"
 )
-
-// sum is a digest in 32 bytes: a sha256 one itself, any other one hashed.
-type sum [sha256.Size]byte
-
-func sumOf(d digest.Digest) (s sum) {
-	if d.Algorithm() == digest.SHA256 {
-		if n, err := hex.Decode(s[:], []byte(d.Encoded())); n == len(s) && err == nil {
-			return s
-		}
-	}
-	return sha256.Sum256([]byte(d))
-}
-
-// sha256Of is the digest of which s is the sum, if it is a sha256 one.
-func sha256Of(s sum) digest.Digest {
-	return digest.NewDigestFromEncoded(digest.SHA256, hex.EncodeToString(s[:]))
-}
 
 // blob is one blob of the store.
 type blob struct {
-	sum   sum
+	key   layout.Key
 	size  int64
 	mtime int64 // seconds
 	index int64 // its place among all
@@ -133,17 +117,17 @@ func (t *table) at(s *shard, i int64) (blob, error) {
 		mtime: int64(binary.BigEndian.Uint64(record[sha256.Size+8:])),
 		index: s.first + i,
 	}
-	copy(b.sum[:], record)
+	copy(b.key[:], record)
 	return b, nil
 }
 
-// find is the blob with that sum. ok is false if it was not listed.
-func (t *table) find(want sum) (b blob, ok bool, err error) {
+// find is the blob with that key. ok is false if it was not listed.
+func (t *table) find(want layout.Key) (b blob, ok bool, err error) {
 	s := &t.shards[want[0]]
 	i, found := sort.Find(int(s.n), func(i int) int {
 		at, e := t.at(s, int64(i))
 		err = errors.Join(err, e)
-		return bytes.Compare(want[:], at.sum[:])
+		return want.Compare(at.key)
 	})
 	if err != nil || !found {
 		return blob{}, false, err
@@ -189,7 +173,7 @@ func isMarked(bits []uint64, index int64) bool {
 
 // appendRecord adds a blob to the records of its shard.
 func appendRecord(records []byte, d digest.Digest, size int64, mtime time.Time) []byte {
-	s := sumOf(d)
+	s := layout.KeyOf(d)
 	records = append(records, s[:]...)
 	records = binary.BigEndian.AppendUint64(records, uint64(size))
 	return binary.BigEndian.AppendUint64(records, uint64(mtime.Unix()))

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+
+	"registryfs/layout"
 )
 
 // TestTable fills the table with and without a file for what does not fit.
@@ -15,7 +17,7 @@ func TestTable(t *testing.T) {
 		shards := map[byte][]digest.Digest{}
 		for i := range 1000 {
 			d := digest.FromBytes([]byte{byte(i), byte(i >> 8)})
-			shards[sumOf(d)[0]] = append(shards[sumOf(d)[0]], d)
+			shards[layout.KeyOf(d)[0]] = append(shards[layout.KeyOf(d)[0]], d)
 		}
 		when := time.Unix(1_700_000_000, 0)
 		for b, all := range shards {
@@ -24,7 +26,7 @@ func TestTable(t *testing.T) {
 			}
 			var records []byte
 			for _, d := range all {
-				records = appendRecord(records, d, int64(sumOf(d)[5]), when)
+				records = appendRecord(records, d, int64(layout.KeyOf(d)[5]), when)
 			}
 			if err := table.put(b, records); err != nil {
 				t.Fatal(err)
@@ -37,8 +39,8 @@ func TestTable(t *testing.T) {
 		var indexes []int64
 		for _, all := range shards {
 			for _, d := range all {
-				b, ok, err := table.find(sumOf(d))
-				if err != nil || !ok || sha256Of(b.sum) != d || b.size != int64(b.sum[5]) || b.mtime != when.Unix() {
+				b, ok, err := table.find(layout.KeyOf(d))
+				if err != nil || !ok || b.key.SHA256() != d || b.size != int64(b.key[5]) || b.mtime != when.Unix() {
 					t.Fatalf("limit %d: find(%s) = %+v, %t, %v", limit, d, b, ok, err)
 				}
 				indexes = append(indexes, b.index)
@@ -51,7 +53,7 @@ func TestTable(t *testing.T) {
 		if len(slices.Compact(indexes)) != 1000 || indexes[999] != 999 {
 			t.Errorf("limit %d: the indexes are not those of 1000 blobs", limit)
 		}
-		if _, ok, err := table.find(sumOf(absent)); ok || err != nil {
+		if _, ok, err := table.find(layout.KeyOf(absent)); ok || err != nil {
 			t.Errorf("find of what is absent: %t, %v", ok, err)
 		}
 		if err := table.close(); err != nil {

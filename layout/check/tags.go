@@ -70,7 +70,7 @@ func (r *repository) endTag(ctx context.Context) {
 		if t.entries > 0 && r.isAbsent(ctx, link) {
 			finding.Kind, finding.Detail = NoCurrent, fmt.Sprintf("the tag points nowhere; manifests in its history: %d", t.entries)
 			r.found(finding)
-			if t.entries == 1 && t.onlyIs && r.revisions[sumOf(t.only)] {
+			if t.entries == 1 && t.onlyIs && r.revisions[layout.KeyOf(t.only)] {
 				r.c.plan(Fix{Kind: NoCurrent, Do: WriteLink, Path: link, Link: t.only})
 			}
 		}
@@ -93,7 +93,7 @@ func (r *repository) endTag(ctx context.Context) {
 
 // pointsTo checks that what a tag points to can be pulled.
 func (r *repository) pointsTo(ctx context.Context, d digest.Digest, finding Finding) {
-	r.tagged[sumOf(d)] = true
+	r.tagged[layout.KeyOf(d)] = true
 	finding.Digest = d
 	b, ok, err := r.c.blob(ctx, d)
 	switch {
@@ -105,7 +105,7 @@ func (r *repository) pointsTo(ctx context.Context, d digest.Digest, finding Find
 		r.found(finding)
 	default:
 		r.c.use(b)
-		if _, linked := r.revisions[sumOf(d)]; linked || r.partly.Load() || !r.isAbsent(ctx, r.p.RevisionLink(d)) {
+		if _, linked := r.revisions[layout.KeyOf(d)]; linked || r.partly.Load() || !r.isAbsent(ctx, r.p.RevisionLink(d)) {
 			return
 		}
 		finding.Kind, finding.Detail = Unlinked, fmt.Sprintf("the repository does not have manifest %s; push it again, or remove the tag", d)

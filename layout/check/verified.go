@@ -1,7 +1,6 @@
 package check
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -20,7 +19,7 @@ type verified struct {
 	state layout.State
 	shard byte
 
-	blobs   map[sum]verification
+	blobs   map[layout.Key]verification
 	changed bool
 	saved   time.Time
 }
@@ -35,7 +34,7 @@ func (v *verified) name() string { return fmt.Sprintf("check/verified/sha256/%02
 
 // load reads the record. Lines that make no sense count for nothing.
 func (v *verified) load(ctx context.Context) error {
-	v.blobs, v.saved = map[sum]verification{}, time.Now()
+	v.blobs, v.saved = map[layout.Key]verification{}, time.Now()
 	content, err := v.state.Get(ctx, v.name())
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
@@ -56,7 +55,7 @@ func (v *verified) load(ctx context.Context) error {
 		m, err1 := time.Parse(time.RFC3339, mtime)
 		t, err2 := time.Parse(time.RFC3339, at)
 		if err1 == nil && err2 == nil {
-			v.blobs[sumOf(d)] = verification{size, m.Unix(), t}
+			v.blobs[layout.KeyOf(d)] = verification{size, m.Unix(), t}
 		}
 	}
 	return nil
@@ -69,7 +68,7 @@ func (v *verified) save(ctx context.Context) error {
 		return nil
 	}
 	var content strings.Builder
-	for _, s := range slices.SortedFunc(maps.Keys(v.blobs), func(a, b sum) int { return bytes.Compare(a[:], b[:]) }) {
+	for _, s := range slices.SortedFunc(maps.Keys(v.blobs), layout.Key.Compare) {
 		r := v.blobs[s]
 		fmt.Fprintf(&content, "%x %d %s %s\n", s, r.size, time.Unix(r.mtime, 0).UTC().Format(time.RFC3339), r.at.UTC().Format(time.RFC3339Nano))
 	}
@@ -82,18 +81,18 @@ func (v *verified) save(ctx context.Context) error {
 
 // holds reports whether the blob, as it is, was verified at a time or later.
 func (v *verified) holds(b blob, since time.Time) bool {
-	r, ok := v.blobs[b.sum]
+	r, ok := v.blobs[b.key]
 	return ok && r.size == b.size && r.mtime == b.mtime && !r.at.Before(since)
 }
 
 func (v *verified) add(b blob, at time.Time) {
-	v.blobs[b.sum] = verification{b.size, b.mtime, at}
+	v.blobs[b.key] = verification{b.size, b.mtime, at}
 	v.changed = true
 }
 
 func (v *verified) remove(b blob) {
-	if _, ok := v.blobs[b.sum]; ok {
-		delete(v.blobs, b.sum)
+	if _, ok := v.blobs[b.key]; ok {
+		delete(v.blobs, b.key)
 		v.changed = true
 	}
 }
