@@ -1,7 +1,6 @@
 package fusefs
 
 import (
-	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -58,9 +57,10 @@ func Mount(mountpoint string, reg *layout.Registry, o Options) (*Server, error) 
 		defer close(srv.served)
 		server.Serve()
 	}()
-	if err := server.WaitMount(); err != nil {
-		return nil, fmt.Errorf("mount %s: %w", mountpoint, errors.Join(err, server.Unmount()))
-	}
+	// Not server.WaitMount: NewServer has answered INIT, and WaitMount opens a
+	// file of the mount in this very process. Killed at that moment it would
+	// never end: the kernel closes that file before /dev/fuse, and waits for an
+	// answer to FLUSH that nobody is left to give.
 	go s.notify.run()
 	closeOnExec()
 	s.raiseReadAhead(mountpoint)

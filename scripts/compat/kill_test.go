@@ -68,6 +68,17 @@ func testKill(t *testing.T, k kind) {
 	}
 }
 
+// TestKilledAtOnce kills mounts as soon as they answer. A process that holds a
+// file of its own mount at that moment never ends.
+func TestKilledAtOnce(t *testing.T) {
+	s := standardStorage(t, onDisk, v3)
+	mnt := t.TempDir()
+	for range 20 {
+		mountToKill(t, mnt, s)()
+		detach(mnt)
+	}
+}
+
 // startWriters moves tags, makes tags and copies blobs in until the mount
 // dies. The result waits for that and counts the writes that succeeded.
 func startWriters(t testing.TB, mnt string, round int, manifests map[string][]byte) (wait func() int) {
