@@ -150,10 +150,13 @@ func start(t *testing.T, s scene, cmd *exec.Cmd) *foreground {
 	return f
 }
 
-func (f *foreground) said(text string) bool {
+func (f *foreground) said(text string) bool { return strings.Contains(f.text(), text) }
+
+// text is what was logged so far.
+func (f *foreground) text() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return strings.Contains(f.log.String(), text)
+	return f.log.String()
 }
 
 // ends wants the process to exit with that status.
@@ -162,10 +165,10 @@ func (f *foreground) ends(t *testing.T, status int) {
 	select {
 	case <-f.exit:
 		if got := f.ProcessState.ExitCode(); got != status {
-			t.Errorf("exit status %d, want %d; log:\n%s", got, status, &f.log)
+			t.Errorf("exit status %d, want %d; log:\n%s", got, status, f.text())
 		}
 	case <-time.After(5 * time.Second):
-		t.Fatalf("still running; log:\n%s", &f.log)
+		t.Fatalf("still running; log:\n%s", f.text())
 	}
 }
 

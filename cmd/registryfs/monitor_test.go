@@ -30,9 +30,7 @@ func (f *foreground) listening(t *testing.T, what string) string {
 	said := regexp.MustCompile(`msg=listening for=` + what + ` address=(\S+)`)
 	var found []string
 	eventually(t, "the address for "+what, func() bool {
-		f.mu.Lock()
-		defer f.mu.Unlock()
-		found = said.FindStringSubmatch(f.log.String())
+		found = said.FindStringSubmatch(f.text())
 		return found != nil
 	})
 	return found[1]
