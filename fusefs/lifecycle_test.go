@@ -203,7 +203,7 @@ func TestKilledServer(t *testing.T) {
 		}()
 		// The later it is killed the more there is.
 		if !eventually(func() bool { return len(m.tags(t)) > 3*(round+1) }) {
-			t.Errorf("round %d: only %v after 3 s", round, m.tags(t))
+			t.Errorf("round %d: only %v after %v", round, m.tags(t), patience)
 		}
 		s.cmd.Process.Kill()
 		s.cmd.Wait()

@@ -109,7 +109,7 @@ func newMount(t testing.TB, options ...mountOption) *mount {
 		m.unmount(t)
 		select {
 		case <-waited:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Errorf("the server goes on after the unmount\n%s", goroutines())
 		}
 		if t.Failed() {
@@ -192,7 +192,7 @@ func (m *mount) path(elem ...string) string {
 
 // eventually asks for up to 3 s until the answer is yes.
 func eventually(yes func() bool) bool {
-	for end := time.Now().Add(3 * time.Second); ; time.Sleep(5 * time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
 		if yes() {
 			return true
 		}
@@ -255,7 +255,7 @@ const (
 
 // patience is how long a program may take, as a rule. One that takes longer
 // hangs.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // run runs a program in a directory and checks what it exits with.
 func (m *mount) run(t testing.TB, dir string, wantExit int, argv ...string) result {

@@ -167,7 +167,7 @@ func (f *foreground) ends(t *testing.T, status int) {
 		if got := f.ProcessState.ExitCode(); got != status {
 			t.Errorf("exit status %d, want %d; log:\n%s", got, status, f.text())
 		}
-	case <-time.After(5 * time.Second):
+	case <-time.After(30 * time.Second):
 		t.Fatalf("still running; log:\n%s", f.text())
 	}
 }

@@ -144,13 +144,13 @@ func (s scene) unmounted(t *testing.T) {
 // eventually waits for what a process does by itself.
 func eventually(t *testing.T, what string, ok func() bool) {
 	t.Helper()
-	for range 500 {
+	for range 3000 {
 		if ok() {
 			return
 		}
 		time.Sleep(10 * time.Millisecond)
 	}
-	t.Fatalf("not within 5 seconds: %s", what)
+	t.Fatalf("not within 30 seconds: %s", what)
 }
 
 // processes returns those that were started to mount on the scene.

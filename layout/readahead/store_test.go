@@ -161,13 +161,13 @@ func openPool(t testing.TB, s *store, memory int64) (*File, *Pool) {
 
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for range 1000 {
+	for range 6000 {
 		if ok() {
 			return
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-	t.Errorf("not so after 5 s: %s", what)
+	t.Errorf("not so after 30 s: %s", what)
 }
 
 // read reads n bytes at off and compares them.

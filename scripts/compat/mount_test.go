@@ -94,7 +94,7 @@ func mountToKill(t testing.TB, dir string, s storage, options ...string) (kill f
 		_ = cmd.Process.Kill() // it may have ended
 		select {
 		case <-exited:
-		case <-time.After(10 * time.Second):
+		case <-time.After(30 * time.Second):
 			t.Errorf("process %d outlives kill -9:\n%s", cmd.Process.Pid, kernelStacks(cmd.Process.Pid))
 			detach(dir)
 			<-exited
