@@ -79,6 +79,17 @@ func readOnlyAttr(size int64, mtime time.Time, ttl lifetime) attr {
 	return attr{mode: syscall.S_IFREG | 0o444, size: size, mtime: mtime, nlink: 1, ttl: ttl}
 }
 
+// blockSize is how much programs such as cp and cat read and write at once: a
+// request of the largest size where there can be many. It is asked for when a
+// draft is opened, and so before anything is in it.
+func (a *attr) blockSize() uint32 {
+	isFile := a.mode&syscall.S_IFMT == syscall.S_IFREG
+	if isFile && (a.size >= requestSize || a.ttl == transient) {
+		return requestSize
+	}
+	return 4096
+}
+
 func (s *fsys) fillAttr(out *fuse.Attr, k key, a *attr) {
 	mode := a.mode &^ s.opts.Umask
 	if s.opts.ReadOnly && mode&syscall.S_IFMT != syscall.S_IFLNK {
@@ -95,7 +106,7 @@ func (s *fsys) fillAttr(out *fuse.Attr, k key, a *attr) {
 		Blocks:  uint64(a.size+511) / 512,
 		Mode:    mode,
 		Nlink:   a.nlink,
-		Blksize: 4096,
+		Blksize: a.blockSize(),
 		Atime:   sec, Atimensec: nsec,
 		Mtime: sec, Mtimensec: nsec,
 		Ctime: sec, Ctimensec: nsec,

@@ -286,3 +286,32 @@ func TestRemoteTagMoved(t *testing.T) {
 		}
 	}
 }
+
+// TestLargeRequests: programs that go by st_blksize move a large file in the
+// largest requests there are.
+func TestLargeRequests(t *testing.T) {
+	t.Parallel()
+	const mib = directSize >> 20
+	c := drivertest.NewCounting(drivertest.Remote(inmemory.New()))
+	m := newMount(t, func(mc *mountConfig) { mc.driver = c })
+	content := layer("content", mib<<20)
+	count := func(name string) (n int64) {
+		for _, o := range m.srv.Stats().Operations {
+			if o.Name == name {
+				n = o.Durations.Count
+			}
+		}
+		return n
+	}
+	for _, test := range []struct{ script, operation string }{
+		{`cp $file repositories/app/_blobs/sha256/$hex`, "write"},
+		{`cat repositories/app/_blobs/sha256/$hex | cmp - $file`, "read"},
+		{`cp repositories/app/_blobs/sha256/$hex $copy && cmp $copy $file`, "read"},
+	} {
+		before := count(test.operation)
+		m.bash(t, 0, "mkdir -p repositories/app; "+test.script, "file="+file(t, "content", content), "hex="+hexOf(content), "copy="+t.TempDir()+"/copy")
+		if n := count(test.operation) - before; n < mib || n > mib+2 {
+			t.Errorf("%q took %d requests to %s, want one for each of %d MiB and at most two more", test.script, n, test.operation, mib)
+		}
+	}
+}
