@@ -34,7 +34,8 @@
 //	           and a read of zeros through FUSE at once
 //	s3random   64 KiB here and there in a large blob
 //	s3first    small files that nothing is known of yet, to their first byte
-//	s3put      a blob of 256 MiB copied in
+//	s3put      a blob of 256 MiB copied in; its floor is the raw program and, at once,
+//	           cp through FUSE to what hashes
 //	s3again    a blob that the disk cache has, against a local file
 //	s3memory   what was resident at most in all tasks before it
 //

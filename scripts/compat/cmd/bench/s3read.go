@@ -74,20 +74,27 @@ func readRate(reader string, o object) func(context.Context, *s3Mount) (float64,
 // bothRate reads as many zeros from memory through FUSE while the raw program
 // fetches the object: what a mount could do that added nothing to either.
 func (e *s3Env) bothRate(ctx context.Context, s *s3Store, reader string, o object, fetch func(context.Context) error) (float64, error) {
+	took, err := e.atOnce(ctx, s, fetch, func(ctx context.Context, m *server) error {
+		_, err := ran(ctx, "sh", "-c", readers[reader], "sh", m.path(o.key))
+		return err
+	})
+	return o.mb() / took, err
+}
+
+// atOnce does raw's work while a program works on a tree in memory, and returns how
+// many seconds both took.
+func (e *s3Env) atOnce(ctx context.Context, s *s3Store, raw func(context.Context) error, program func(context.Context, *server) error) (float64, error) {
 	m, err := e.mountFloor(ctx, s.tree, "-direct")
 	if err != nil {
 		return 0, err
 	}
 	start := time.Now()
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return fetch(gctx) })
-	g.Go(func() error {
-		_, err := ran(gctx, "sh", "-c", readers[reader], "sh", m.path(o.key))
-		return err
-	})
+	g.Go(func() error { return raw(gctx) })
+	g.Go(func() error { return program(gctx, m) })
 	err = g.Wait()
 	took := time.Since(start).Seconds()
-	return o.mb() / took, errors.Join(err, m.stop())
+	return took, errors.Join(err, m.stop())
 }
 
 // s3Again reads a blob that the disk cache has, by a fresh mount.

@@ -3,8 +3,9 @@
 //
 //	floor TREE MOUNTPOINT
 //
-// It has the names, sizes and times of TREE, and zeros as content. The flags turn
-// off, one by one, what makes listings fast. It says "mounted" when it is;
+// It has the names, sizes and times of TREE, and zeros as content; what is written
+// is hashed, and kept nowhere. The flags turn off, one by one, what makes listings
+// fast. It says "mounted" when it is;
 // SIGINT and SIGTERM unmount.
 package main
 
@@ -22,6 +23,8 @@ import (
 	"github.com/hanwen/go-fuse/v2/fuse"
 )
 
+const maxRequest = 1 << 20 // the most the kernel takes
+
 type settings struct {
 	ttl         time.Duration
 	xattrs      bool
@@ -36,7 +39,7 @@ func main() {
 	flag.BoolVar(&o.xattrs, "xattrs", false, "let the kernel ask for extended attributes")
 	flag.BoolVar(&o.cacheDirs, "cache-dirs", true, "let the kernel keep listings")
 	flag.BoolVar(&o.readdirplus, "readdirplus", true, "list with attributes")
-	flag.BoolVar(&o.direct, "direct", false, "read past the page cache, in requests of up to 1 MiB")
+	flag.BoolVar(&o.direct, "direct", false, "read and write past the page cache, in requests of up to 1 MiB")
 	flag.Parse()
 	if err := run(o, flag.Args()); err != nil {
 		fmt.Fprintln(os.Stderr, "floor:", err)
@@ -72,7 +75,7 @@ func run(o settings, args []string) error {
 func (o settings) options() *fs.Options {
 	maxRead := 0 // the library's
 	if o.direct {
-		maxRead = 1 << 20
+		maxRead = maxRequest
 	}
 	return &fs.Options{
 		EntryTimeout:    &o.ttl,
