@@ -109,7 +109,7 @@ func (d *Driver) explain(ctx context.Context, op, path string, err error) error 
 		e.is, e.remedy = fs.ErrPermission, "check the access key, the secret key and the session token"
 	case code == "AccessControlListNotSupported":
 		e.is, e.remedy = fs.ErrPermission, "the bucket has no ACLs: set the parameter objectacl to bucket-owner-full-control"
-	case op == "list" && status == http.StatusNotFound:
+	case op == "list" && status == http.StatusNotFound, errors.Is(err, errNotListing):
 		e.remedy = "see whether what answers there is an S3 store, and correct regionendpoint"
 	case status == http.StatusForbidden, code == "AccessDenied":
 		e.is, e.remedy = fs.ErrPermission, "the credentials need the permission for this on the bucket and its objects"
@@ -158,6 +158,8 @@ func (d *Driver) describe(err error) string {
 		switch {
 		case errors.As(err, &unset):
 			return unset.Error()
+		case errors.Is(err, errNotListing):
+			return errNotListing.Error()
 		case errors.As(err, &lost):
 			return noAnswer(lost)
 		}

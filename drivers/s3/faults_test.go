@@ -280,6 +280,37 @@ func TestListingCutShort(t *testing.T) {
 	}
 }
 
+// TestListingOfAnotherKind: a gateway may say OK to everything, and a proxy to
+// nothing. That is no empty store.
+func TestListingOfAnotherKind(t *testing.T) {
+	for name, body := range map[string]string{
+		"nothing":      "",
+		"a page":       "<!DOCTYPE html><html><body>log in</body></html>",
+		"another kind": `{"keys": []}`,
+		"an error":     "<Error><Code>SlowDown</Code></Error>",
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newFakeStore(t)
+			s.putSome()
+			s.fault = func(w http.ResponseWriter, r *http.Request, kind string) bool {
+				if kind == "List" {
+					fmt.Fprint(w, body)
+				}
+				return kind == "List"
+			}
+			d := s.wrapped(func(p *Parameters) { p.Retries = -1 })
+			calls := everyCall(d)
+			calls["Stat dir"] = func(ctx context.Context) error { _, err := d.Stat(ctx, "/dir"); return err }
+			calls["WalkPage"] = func(ctx context.Context) error { _, _, err := drivers.WalkPage(ctx, d, "/", ""); return err }
+			for _, call := range []string{"List", "List root", "Stat root", "Stat dir", "WalkInfo", "WalkPage", "Delete"} {
+				if err := calls[call](t.Context()); err == nil || errors.Is(err, fs.ErrNotExist) {
+					t.Errorf("%s = %v, want an error that is not absence", call, err)
+				}
+			}
+		})
+	}
+}
+
 // TestStalledServer: a server that does nothing any more ends every call, in
 // about the time-out.
 func TestStalledServer(t *testing.T) {

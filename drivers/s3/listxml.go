@@ -3,7 +3,9 @@ package s3
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
+	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -50,12 +52,42 @@ func (l *listingDeserializer) HandleDeserialize(ctx context.Context, in middlewa
 			out.Result = page
 			return out, metadata, nil
 		}
+		if !isListing(body) {
+			return out, metadata, &smithy.DeserializationError{Err: notListing(body)}
+		}
 		resp.Body = io.NopCloser(bytes.NewReader(body))
 	}
 	return l.sdk.HandleDeserialize(ctx, in, middleware.DeserializeHandlerFunc(
 		func(context.Context, middleware.DeserializeInput) (middleware.DeserializeOutput, middleware.Metadata, error) {
 			return out, metadata, err
 		}))
+}
+
+// errNotListing is an answer that says OK and is no listing. To the SDK that is an
+// empty one, and so the absence of everything.
+var errNotListing = errors.New("the answer is no listing")
+
+// notListing is the error of such an answer. One of nothing was cut short.
+func notListing(body []byte) error {
+	if len(bytes.TrimSpace(body)) == 0 {
+		return fmt.Errorf("%w: %w", errNotListing, io.ErrUnexpectedEOF)
+	}
+	return errNotListing
+}
+
+// isListing reports whether the SDK may look for a listing, or for an error, in
+// the body.
+func isListing(body []byte) bool {
+	decoder := xml.NewDecoder(bytes.NewReader(body))
+	for {
+		token, err := decoder.Token()
+		if err != nil {
+			return false
+		}
+		if start, ok := token.(xml.StartElement); ok {
+			return start.Name.Local == "ListBucketResult" || start.Name.Local == "Error"
+		}
+	}
 }
 
 // readBody reads an answer to its end, so that its connection can be used again.
