@@ -114,8 +114,8 @@ func (d *Driver) WalkPage(ctx context.Context, from, startAfter string) (files [
 			return files, files[len(files)-1].Path(), nil
 		}
 		// Nothing of it is shown: no path is there to go on after.
-		if aws.ToString(page.NextContinuationToken) == "" {
-			return nil, "", fmt.Errorf("list %s: the store says that there is more and not how to get it", from)
+		if err := goesOn(from, in, page); err != nil {
+			return nil, "", err
 		}
 		in.ContinuationToken, in.StartAfter = page.NextContinuationToken, nil
 	}
@@ -194,8 +194,8 @@ func (d *Driver) pages(ctx context.Context, dir, prefix, delimiter, startAfter s
 				yield(page, nil)
 				return
 			}
-			if aws.ToString(page.NextContinuationToken) == "" {
-				yield(nil, fmt.Errorf("list %s: the store says that there is more and not how to get it", dir))
+			if err := goesOn(dir, in, page); err != nil {
+				yield(nil, err)
 				return
 			}
 			next := *in
@@ -214,6 +214,18 @@ func (d *Driver) pages(ctx context.Context, dir, prefix, delimiter, startAfter s
 			page, err = f.page, f.err
 		}
 	}
+}
+
+// goesOn reports whether the page, which is not the last, tells how to get another
+// one. Some stores have given the same one for ever.
+func goesOn(dir string, in *s3.ListObjectsV2Input, page *s3.ListObjectsV2Output) error {
+	switch aws.ToString(page.NextContinuationToken) {
+	case "":
+		return fmt.Errorf("list %s: the store says that there is more and not how to get it", dir)
+	case aws.ToString(in.ContinuationToken):
+		return fmt.Errorf("list %s: the store gives the same page again and again", dir)
+	}
+	return nil
 }
 
 type fetchedPage struct {

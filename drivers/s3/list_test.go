@@ -245,6 +245,23 @@ func TestListingWithoutToken(t *testing.T) {
 	}
 }
 
+// TestListingThatRepeats: a listing that never comes to its end must end.
+func TestListingThatRepeats(t *testing.T) {
+	s := newFakeStore(t)
+	s.fault = func(w http.ResponseWriter, r *http.Request, kind string) bool {
+		// What is not shown keeps WalkPage asking.
+		_ = xml.NewEncoder(w).Encode(fakePage{IsTruncated: true, NextContinuationToken: "same", Contents: []fakeContent{{"root/dir/", "x", 0, "2026-01-02T03:04:05Z"}}})
+		return true
+	}
+	d := s.driver(nil)
+	if got, err := d.List(t.Context(), "/dir"); err == nil {
+		t.Errorf("List = %q, want an error", got)
+	}
+	if got, _, err := d.WalkPage(t.Context(), "/dir", ""); err == nil {
+		t.Errorf("WalkPage = %v, want an error", got)
+	}
+}
+
 func FuzzDecodeKey(f *testing.F) {
 	f.Add("a+b")
 	f.Add("%")
