@@ -91,7 +91,42 @@ func (d *Driver) deleteKeys(ctx context.Context, path string, keys []string) err
 	return errors.Join(failed...)
 }
 
+// deleteBatch deletes by one request, and by others what the store was too busy for:
+// it says so of single objects, behind the SDK's back.
 func (d *Driver) deleteBatch(ctx context.Context, path string, keys []string) error {
+	var failed []error
+	for n := 1; len(keys) > 0; n++ {
+		errs, err := d.deleteOnce(ctx, path, keys)
+		if err != nil {
+			failed = append(failed, err)
+			break
+		}
+		keys = nil
+		if n <= d.Retries {
+			errs = slices.DeleteFunc(errs, func(e types.Error) bool {
+				busy := e.Key != nil && slices.Contains(busyCodes, aws.ToString(e.Code))
+				if busy {
+					keys = append(keys, *e.Key)
+				}
+				return busy
+			})
+		}
+		failed = append(failed, d.deleteErrors(ctx, errs))
+		if len(keys) > 0 {
+			if err := sleep(ctx, n); err != nil {
+				failed = append(failed, fmt.Errorf("delete %s: %w", path, err))
+				break
+			}
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// busyCodes are what a store says of an object that it would delete the next time.
+var busyCodes = []string{"InternalError", "OperationAborted", "RequestTimeout", "ServiceUnavailable", "SlowDown"}
+
+// deleteOnce returns the errors of single objects.
+func (d *Driver) deleteOnce(ctx context.Context, path string, keys []string) ([]types.Error, error) {
 	in := &s3.DeleteObjectsInput{Bucket: &d.bucket, Delete: &types.Delete{Quiet: aws.Bool(true)}}
 	for _, key := range keys {
 		in.Delete.Objects = append(in.Delete.Objects, types.ObjectIdentifier{Key: aws.String(key)})
@@ -102,12 +137,12 @@ func (d *Driver) deleteBatch(ctx context.Context, path string, keys []string) er
 		for _, key := range keys {
 			failed = append(failed, d.deleteKey(ctx, path, key))
 		}
-		return errors.Join(failed...)
+		return nil, errors.Join(failed...)
 	}
 	if err != nil {
-		return d.explain(ctx, "delete", path, err)
+		return nil, d.explain(ctx, "delete", path, err)
 	}
-	return d.deleteErrors(ctx, out.Errors)
+	return out.Errors, nil
 }
 
 func (d *Driver) deleteKey(ctx context.Context, path, key string) error {

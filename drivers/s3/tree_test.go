@@ -73,6 +73,37 @@ func TestDeleteTellsWhatIsLeft(t *testing.T) {
 	}
 }
 
+// TestDeleteOfBusyStore: an answer may be fine and say of single objects that the
+// store was too busy for them.
+func TestDeleteOfBusyStore(t *testing.T) {
+	s := newFakeStore(t)
+	for i := range 10 {
+		s.put(fmt.Sprintf("root/dir/%d", i), "")
+	}
+	busy := 2
+	s.fault = func(w http.ResponseWriter, r *http.Request, kind string) bool {
+		if kind != "DeleteObjects" || busy == 0 {
+			return false
+		}
+		busy--
+		fmt.Fprint(w, "<DeleteResult><Error><Key>root/dir/3</Key><Code>SlowDown</Code></Error><Error><Key>root/dir/4</Key><Code>InternalError</Code></Error></DeleteResult>")
+		return true
+	}
+	d := s.driver(nil)
+	if err := d.Delete(t.Context(), "/dir"); err != nil {
+		t.Errorf("Delete = %v", err)
+	}
+	if keys := s.keys(); slices.Contains(keys, "root/dir/3") || slices.Contains(keys, "root/dir/4") {
+		t.Errorf("left %q", keys)
+	}
+	s.put("root/dir/3", "")
+	s.put("root/dir/4", "")
+	busy, d.Retries = 1<<30, 1
+	if err := d.Delete(t.Context(), "/dir"); err == nil || !strings.Contains(err.Error(), "SlowDown") {
+		t.Errorf("Delete of a store that stays busy = %v, want SlowDown", err)
+	}
+}
+
 // TestMoveFails: the source is whole, and what was copied of it is given back.
 func TestMoveFails(t *testing.T) {
 	for _, kind := range []string{"Create", "CopyPart", "Complete", "Copy"} {
