@@ -57,7 +57,7 @@ func TestCopyFromWrong(t *testing.T) {
 				return false
 			}
 			s.put("root/b", content)
-			fmt.Fprint(w, "<CopyObjectResult/>")
+			fmt.Fprint(w, `<CopyObjectResult><ETag>"e"</ETag></CopyObjectResult>`)
 			return true
 		}
 		err := drivers.CopyFrom(t.Context(), d, drivers.CopySource(d, "/a"), "/b")

@@ -393,6 +393,39 @@ func TestErrorAfterStatus(t *testing.T) {
 	}
 }
 
+// TestAnswerOfAnotherKind: OK alone does not make a file, nor a copy, whose source
+// would then be deleted.
+func TestAnswerOfAnotherKind(t *testing.T) {
+	for name, body := range map[string]string{"nothing": "", "a page": "<html><body>log in</body></html>"} {
+		t.Run(name, func(t *testing.T) {
+			s := newFakeStore(t)
+			s.put("root/src", "content")
+			s.put("root/large", string(random(2*minChunkSize)))
+			s.fault = func(w http.ResponseWriter, r *http.Request, kind string) bool {
+				answered := kind == "Put" || kind == "Complete" || kind == "Copy" || kind == "CopyPart"
+				if answered {
+					fmt.Fprint(w, body)
+				}
+				return answered
+			}
+			d := s.driver(func(p *Parameters) { smallChunks(p); p.CopyThreshold = minChunkSize; p.Retries = -1 })
+			for _, size := range []int{10, minChunkSize + 1} {
+				if err := writeFile(t, d, "/file", random(size)); err == nil {
+					t.Errorf("a write of %d bytes = nil, want an error", size)
+				}
+			}
+			for _, path := range []string{"/src", "/large"} {
+				if err := d.Move(t.Context(), path, "/dst"); err == nil {
+					t.Errorf("Move(%q) = nil, want an error", path)
+				}
+			}
+			if keys := s.keys(); !slices.Equal(keys, []string{"root/large", "root/src"}) || s.openUploads() != 0 {
+				t.Errorf("left %q and %d uploads", keys, s.openUploads())
+			}
+		})
+	}
+}
+
 // TestSlowIsNotStalled: as long as something moves, no time-out counts.
 func TestSlowIsNotStalled(t *testing.T) {
 	s := newFakeStore(t)

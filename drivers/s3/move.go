@@ -82,7 +82,7 @@ func (d *Driver) copy(ctx context.Context, from *Driver, src *fileInfo, dst stri
 		return d.copyParts(ctx, from, src, dst)
 	}
 	ctx = withPatience(ctx)
-	_, err := d.client.CopyObject(ctx, &s3.CopyObjectInput{
+	out, err := d.client.CopyObject(ctx, &s3.CopyObjectInput{
 		Bucket:               &d.bucket,
 		Key:                  aws.String(d.key(dst)),
 		CopySource:           from.objectName(src),
@@ -93,7 +93,19 @@ func (d *Driver) copy(ctx context.Context, from *Driver, src *fileInfo, dst stri
 		ServerSideEncryption: d.encryption(),
 		SSEKMSKeyId:          d.kmsKey(),
 	})
-	return d.explain(ctx, "copy", src.path, err)
+	if err != nil {
+		return d.explain(ctx, "copy", src.path, err)
+	}
+	if out.CopyObjectResult == nil || aws.ToString(out.CopyObjectResult.ETag) == "" {
+		return notCopied(src)
+	}
+	return nil
+}
+
+// notCopied is the error of an answer that says OK and no more: it may be of
+// something else than the store, and the source is about to be deleted.
+func notCopied(src *fileInfo) error {
+	return fmt.Errorf("copy %s: the store does not say what it has copied", src.path)
 }
 
 // objectName names an object in a header.
@@ -154,8 +166,8 @@ func (d *Driver) copyPart(ctx context.Context, from *Driver, src *fileInfo, u *u
 	if err != nil {
 		return "", d.explain(ctx, "copy", src.path, err)
 	}
-	if out.CopyPartResult == nil {
-		return "", fmt.Errorf("copy %s: the store does not say what it has copied", src.path)
+	if out.CopyPartResult == nil || aws.ToString(out.CopyPartResult.ETag) == "" {
+		return "", notCopied(src)
 	}
 	return aws.ToString(out.CopyPartResult.ETag), nil
 }

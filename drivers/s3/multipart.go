@@ -209,16 +209,22 @@ func (u *upload) complete(ctx context.Context) error {
 		}
 	}
 	ctx, tries := withAttempts(withPatience(ctx))
-	_, err := d.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
+	out, err := d.client.CompleteMultipartUpload(ctx, &s3.CompleteMultipartUploadInput{
 		Bucket:          &d.bucket,
 		Key:             &u.key,
 		UploadId:        aws.String(u.uploadID()),
 		MultipartUpload: &types.CompletedMultipartUpload{Parts: parts},
 	})
 	if codeOf(err) == "NoSuchUpload" && tries.made > 1 && u.isThere(ctx, len(parts)) {
-		err = nil // the answer to the first was lost
+		return nil // the answer to the first was lost
 	}
-	return d.explain(ctx, "complete", u.path, err)
+	if err != nil {
+		return d.explain(ctx, "complete", u.path, err)
+	}
+	if aws.ToString(out.ETag) == "" && !u.isThere(ctx, len(parts)) {
+		return fmt.Errorf("complete %s: the store does not say what it has made of the parts", u.path)
+	}
+	return nil
 }
 
 // isThere reports whether the object is one of so many parts and of this size.

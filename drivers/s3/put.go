@@ -124,8 +124,14 @@ func (d *Driver) putInput(path string) *s3.PutObjectInput {
 func (d *Driver) put(ctx context.Context, path string, content []byte, in *s3.PutObjectInput) error {
 	in.Body = bytes.NewReader(content)
 	in.ContentLength = aws.Int64(int64(len(content)))
-	if _, err := d.client.PutObject(ctx, in); err != nil {
+	out, err := d.client.PutObject(ctx, in)
+	if err != nil {
 		return d.explain(ctx, "put", path, err)
+	}
+	if aws.ToString(out.ETag) == "" { // every store gives one: this may be something else
+		if info, err := d.head(ctx, path); err != nil || info.size != int64(len(content)) {
+			return fmt.Errorf("put %s: what answers does not say that it has stored it", path)
+		}
 	}
 	d.answered.Store(true)
 	return nil
