@@ -73,8 +73,9 @@
 // same endpoint, and compares size, MD5 and checksums as far as the store tells
 // them. Whoever knows the digest and wants more has to read the copy.
 //
-// PutContentIfAbsent is If-None-Match, or Stat and put where the store does not
-// know that. An answer that was lost is looked into: what was done is no error.
+// PutContentIfAbsent is a Stat and a put with If-None-Match, so that where a store
+// does not know that, what is there is not replaced all the same. An answer that was
+// lost is looked into: what was done is no error.
 //
 // A Writer that is closed without Commit leaves what it has in an object beside
 // its target, .<name>.registryfs-partial, which no listing shows: the parts it

@@ -39,41 +39,31 @@ func (d *Driver) PutContents(ctx context.Context, files []drivers.Content) error
 	return nil
 }
 
-// PutContentIfAbsent implements drivers.ConditionalPutter. Of several only one
-// can succeed, if the store knows If-None-Match. If it does not, it is a Stat and
-// a put, which two can both pass.
+// PutContentIfAbsent implements drivers.ConditionalPutter. Of several at once only
+// one can succeed, if the store knows If-None-Match. Some pass over it without a
+// word, so what is there already is looked for before.
 func (d *Driver) PutContentIfAbsent(ctx context.Context, path string, content []byte) error {
 	exists := &fs.PathError{Op: "put", Path: path, Err: fs.ErrExist}
-	if !isLeaf(path) { // a store takes a file beside a directory of the same name
-		dir, err := d.directory(ctx, path)
-		if err != nil {
-			return err
-		}
-		if dir != nil {
-			return exists
-		}
-	}
-	if !d.noConditions.Load() {
-		in := d.putInput(path)
-		in.IfNoneMatch = aws.String("*")
-		ctx, tries := withAttempts(ctx)
-		err := d.put(ctx, path, content, in)
-		switch {
-		case errors.Is(err, fs.ErrExist) && tries.made > 1 && d.holds(ctx, path, content):
-			return nil // the answer to the first was lost
-		case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.EISDIR):
-			return exists
-		case err == nil:
-			return d.dropPartial(ctx, path)
-		case !refusesCondition(err):
-			return err
-		}
-	}
-	_, err := d.Stat(ctx, path)
-	if err == nil {
+	if _, err := d.Stat(ctx, path); err == nil {
 		return exists
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return err
 	}
-	if !errors.Is(err, fs.ErrNotExist) {
+	if d.noConditions.Load() {
+		return d.PutContent(ctx, path, content)
+	}
+	in := d.putInput(path)
+	in.IfNoneMatch = aws.String("*")
+	tried, tries := withAttempts(ctx)
+	err := d.put(tried, path, content, in)
+	switch {
+	case errors.Is(err, fs.ErrExist) && tries.made > 1 && d.holds(ctx, path, content):
+		return nil // the answer to the first was lost
+	case errors.Is(err, fs.ErrExist), errors.Is(err, syscall.EISDIR):
+		return exists
+	case err == nil:
+		return d.dropPartial(ctx, path)
+	case !refusesCondition(err):
 		return err
 	}
 	if err := d.PutContent(ctx, path, content); err != nil {

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 
@@ -66,14 +67,19 @@ func TestSettings(t *testing.T) {
 
 func TestPutIfAbsent(t *testing.T) {
 	const link = "/_layers/link"
-	t.Run("one request", func(t *testing.T) {
+	t.Run("one look", func(t *testing.T) {
 		s := newFakeStore(t)
 		d := s.driver(nil)
 		if err := d.PutContentIfAbsent(t.Context(), link, []byte("mine")); err != nil {
 			t.Fatal(err)
 		}
-		if made := s.made(); !slices.Equal(made, []string{"Put"}) {
-			t.Errorf("made %q, want one Put", made)
+		d.answered.Store(true)
+		s.made()
+		if err := d.PutContentIfAbsent(t.Context(), "/_layers/2/link", []byte("mine")); err != nil {
+			t.Fatal(err)
+		}
+		if made := s.made(); !slices.Equal(made, []string{"HEAD", "Put"}) {
+			t.Errorf("made %q, want a HEAD and a Put", made)
 		}
 		if err := d.PutContentIfAbsent(t.Context(), link, []byte("mine")); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("the second = %v, want fs.ErrExist", err)
@@ -82,9 +88,10 @@ func TestPutIfAbsent(t *testing.T) {
 	t.Run("answer lost", func(t *testing.T) {
 		s := newFakeStore(t)
 		var lost atomic.Bool
+		stored := "mine"
 		s.fault = func(w http.ResponseWriter, r *http.Request, kind string) bool {
 			if kind == "Put" && lost.CompareAndSwap(false, true) {
-				s.put("root"+link, "mine")
+				s.put("root"+strings.TrimPrefix(r.URL.Path, "/"+testBucket+"/root"), stored)
 				panic(http.ErrAbortHandler)
 			}
 			return false
@@ -94,8 +101,8 @@ func TestPutIfAbsent(t *testing.T) {
 			t.Errorf("PutContentIfAbsent = %v, want nil: it was put", err)
 		}
 		lost.Store(false)
-		s.put("root"+link, "of another")
-		if err := d.PutContentIfAbsent(t.Context(), "/_layers/link", []byte("other")); !errors.Is(err, fs.ErrExist) {
+		stored = "of another"
+		if err := d.PutContentIfAbsent(t.Context(), "/_layers/other/link", []byte("mine")); !errors.Is(err, fs.ErrExist) {
 			t.Errorf("PutContentIfAbsent = %v, want fs.ErrExist", err)
 		}
 	})
@@ -103,7 +110,7 @@ func TestPutIfAbsent(t *testing.T) {
 		s := newFakeStore(t)
 		var n atomic.Int64
 		s.fault = func(w http.ResponseWriter, r *http.Request, kind string) bool {
-			if n.Add(1) < 3 {
+			if kind == "Put" && n.Add(1) < 3 {
 				refuse(w, http.StatusConflict, "ConditionalRequestConflict")
 				return true
 			}
@@ -111,6 +118,21 @@ func TestPutIfAbsent(t *testing.T) {
 		}
 		if err := s.driver(nil).PutContentIfAbsent(t.Context(), link, []byte("mine")); err != nil {
 			t.Errorf("PutContentIfAbsent beside another = %v", err)
+		}
+	})
+	t.Run("passed over by the store", func(t *testing.T) {
+		s := newFakeStore(t)
+		s.fault = func(w http.ResponseWriter, r *http.Request, kind string) bool {
+			r.Header.Del("If-None-Match")
+			return false
+		}
+		s.put("root"+link, "of another")
+		d := s.driver(nil)
+		if err := d.PutContentIfAbsent(t.Context(), link, []byte("mine")); !errors.Is(err, fs.ErrExist) {
+			t.Errorf("PutContentIfAbsent = %v, want fs.ErrExist", err)
+		}
+		if got, err := d.GetContent(t.Context(), link); string(got) != "of another" {
+			t.Errorf("GetContent = %q, %v: it was replaced", got, err)
 		}
 	})
 	t.Run("unknown to the store", func(t *testing.T) {
