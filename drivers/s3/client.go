@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 
@@ -34,7 +35,6 @@ func loadConfig(ctx context.Context, p Parameters) (aws.Config, error) {
 	options := []func(*config.LoadOptions) error{
 		config.WithHTTPClient(transport),
 		config.WithLogger(newLogger(p)),
-		config.WithClientLogMode(p.LogMode),
 		config.WithDefaultsMode(aws.DefaultsModeStandard),
 	}
 	if p.Profile != "" {
@@ -81,6 +81,7 @@ func newClient(ctx context.Context, p Parameters, keys *keyring, counts *request
 	return s3.NewFromConfig(cfg, func(o *s3.Options) {
 		o.HTTPClient = &watchedClient{client: cfg.HTTPClient, counts: counts, limit: p.Timeout / maxStalls, userAgent: p.UserAgent}
 		o.Retryer = newRetryer(p.Retries)
+		o.ClientLogMode = p.LogMode // not that of cfg: the answers with new keys are none of it
 		o.APIOptions = append(o.APIOptions, countAttempts)
 		o.UsePathStyle = p.ForcePathStyle
 		o.UseAccelerate = p.Accelerate
@@ -111,7 +112,18 @@ func newLogger(p Parameters) logging.Logger {
 	if p.LogMode == 0 {
 		return logging.Nop{}
 	}
-	return logging.NewStandardLogger(os.Stderr)
+	return discreetLogger{logging.NewStandardLogger(os.Stderr)}
+}
+
+// discreetLogger leaves session tokens out of the headers that the SDK logs. Keys
+// are not in those.
+type discreetLogger struct{ inner logging.Logger }
+
+var tokenHeader = regexp.MustCompile(`(?im)^(x-amz-security-token:).*$`)
+
+// Logf implements logging.Logger.
+func (l discreetLogger) Logf(class logging.Classification, format string, v ...any) {
+	l.inner.Logf(class, "%s", tokenHeader.ReplaceAllString(fmt.Sprintf(format, v...), "$1 ***"))
 }
 
 // endpointURL is the store's address, "" for AWS itself.
