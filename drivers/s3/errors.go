@@ -111,6 +111,8 @@ func (d *Driver) explain(ctx context.Context, op, path string, err error) error 
 		e.is, e.remedy = fs.ErrPermission, "the bucket has no ACLs: set the parameter objectacl to bucket-owner-full-control"
 	case op == "list" && status == http.StatusNotFound, errors.Is(err, errNotListing):
 		e.remedy = "see whether what answers there is an S3 store, and correct regionendpoint"
+	case code == "InvalidObjectState":
+		e.is, e.remedy = fs.ErrPermission, "it was moved to an archive: restore it, and leave the registry out of the bucket's lifecycle rule"
 	case status == http.StatusForbidden, code == "AccessDenied":
 		e.is, e.remedy = fs.ErrPermission, "the credentials need the permission for this on the bucket and its objects"
 	case code == "PreconditionFailed", status == http.StatusPreconditionFailed:

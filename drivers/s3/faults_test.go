@@ -134,6 +134,7 @@ func TestRefusedIsNotAbsent(t *testing.T) {
 		says   string
 	}{
 		{"forbidden", http.StatusForbidden, "AccessDenied", fs.ErrPermission, "permission"},
+		{"archived", http.StatusForbidden, "InvalidObjectState", fs.ErrPermission, "archive"},
 		{"wrong key", http.StatusForbidden, "InvalidAccessKeyId", fs.ErrPermission, "access key"},
 		{"throttled", http.StatusServiceUnavailable, "SlowDown", nil, "SlowDown"},
 		{"broken", http.StatusInternalServerError, "InternalError", nil, "InternalError"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/url"
 	"regexp"
 	"slices"
 	"strconv"
@@ -176,6 +177,26 @@ func (p *Parameters) check() error {
 		return errors.New("only one of accesskey and secretkey is set: set both, or none to use the credentials of the environment")
 	case p.Anonymous && (p.AccessKey != "" || p.Profile != "" || p.RoleARN != ""):
 		return errors.New("anonymous does not go with accesskey, profile or rolearn: keep one")
+	case p.Accelerate && p.ForcePathStyle:
+		return errors.New("accelerate does not go with forcepathstyle: keep one")
+	}
+	return p.checkEndpoint()
+}
+
+// checkEndpoint refuses what the SDK would refuse at each request, in its own words
+// and with the password in them.
+func (p *Parameters) checkEndpoint() error {
+	if p.RegionEndpoint == "" {
+		return nil
+	}
+	u, err := url.Parse(endpointURL(*p))
+	switch {
+	case strings.Contains(p.RegionEndpoint, "@"):
+		return errors.New("regionendpoint has a user or a password before the host, which S3 does not know: set accesskey and secretkey")
+	case err != nil, u.Scheme != "http" && u.Scheme != "https", u.Host == "", u.RawQuery != "", u.Fragment != "":
+		return fmt.Errorf("regionendpoint %q is no URL of a server: set one like https://minio.example.com:9000", p.RegionEndpoint)
+	case p.Accelerate || p.UseDualStack || p.UseFIPS:
+		return errors.New("accelerate, usedualstack and usefipsendpoint are for the endpoints of AWS that the SDK finds: remove them, or regionendpoint")
 	}
 	return nil
 }

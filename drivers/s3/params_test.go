@@ -122,6 +122,17 @@ func TestTogether(t *testing.T) {
 		{"no region", nil, "no region"},
 		{"endpoint", map[string]any{"regionendpoint": "localhost:9000"}, ""},
 		{"endpoint and any region", map[string]any{"regionendpoint": "http://minio", "region": "here"}, ""},
+		{"endpoint without a host", map[string]any{"regionendpoint": "https://"}, "no URL"},
+		{"endpoint of another scheme", map[string]any{"regionendpoint": "ftp://host"}, "no URL"},
+		{"endpoint with a query", map[string]any{"regionendpoint": "http://host/?x=y"}, "no URL"},
+		{"endpoint that is no URL", map[string]any{"regionendpoint": "my store"}, "no URL"},
+		{"endpoint with a password", map[string]any{"regionendpoint": "http://me:hidden@host"}, "set accesskey"},
+		{"endpoint with a path", map[string]any{"regionendpoint": "https://host:8080/s3"}, ""},
+		{"accelerate", map[string]any{"region": "eu-west-1", "accelerate": true}, ""},
+		{"accelerate by path", map[string]any{"region": "eu-west-1", "accelerate": true, "forcepathstyle": true}, "keep one"},
+		{"accelerate elsewhere", map[string]any{"regionendpoint": "http://minio", "accelerate": true}, "remove them"},
+		{"dual stack elsewhere", map[string]any{"regionendpoint": "http://minio", "usedualstack": true}, "remove them"},
+		{"FIPS elsewhere", map[string]any{"regionendpoint": "http://minio", "usefipsendpoint": true}, "remove them"},
 		{"anonymous", map[string]any{"region": "eu-west-1", "anonymous": "true"}, ""},
 		{"anonymous with a key", map[string]any{"region": "eu-west-1", "anonymous": true, "accesskey": "a", "secretkey": "b"}, "anonymous"},
 		{"unknown profile", map[string]any{"region": "eu-west-1", "profile": "nobody"}, "nobody"},
@@ -133,6 +144,9 @@ func TestTogether(t *testing.T) {
 			d, err := drivers.Create(t.Context(), name, params)
 			if (err == nil) != (test.wantErr == "") || err != nil && !strings.Contains(err.Error(), test.wantErr) {
 				t.Errorf("%s: Create = %v, want an error with %q", test.name, err, test.wantErr)
+			}
+			if err != nil && strings.Contains(err.Error(), "hidden") {
+				t.Errorf("%s: %v shows the password", test.name, err)
 			}
 			if err == nil && d.Name() != "s3aws" {
 				t.Errorf("Name = %q", d.Name())
