@@ -56,7 +56,7 @@ func Open(dir string, size int64, log *slog.Logger) (*Cache, error) {
 	}
 	lock, err := os.OpenFile(filepath.Join(root, "lock"), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the cache directory: %w", err)
+		return nil, fmt.Errorf("open the cache directory: %w: %s", err, remedy)
 	}
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)

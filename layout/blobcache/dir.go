@@ -17,16 +17,18 @@ const (
 	sumsSuffix = ".map"
 )
 
+const remedy = "name another one with --cache-dir, or none"
+
 // prepare makes the directory and what is fixed in it, and refuses one that
 // others could put content into.
 func prepare(dir string) (root string, err error) {
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
-		return "", fmt.Errorf("make the cache directory: %w", err)
+		return "", fmt.Errorf("make the cache directory: %w: %s", err, remedy)
 	}
 	root = filepath.Join(dir, "v1")
 	for _, d := range []string{dir, root, filepath.Join(root, string(digest.SHA256))} {
 		if err := os.Mkdir(d, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
-			return "", fmt.Errorf("make the cache directory: %w", err)
+			return "", fmt.Errorf("make the cache directory: %w: %s", err, remedy)
 		}
 		if err := checkPrivate(d); err != nil {
 			return "", err
@@ -40,7 +42,6 @@ func checkPrivate(dir string) error {
 	if err != nil {
 		return fmt.Errorf("cache directory: %w", err)
 	}
-	const remedy = "name another one with --cache-dir, or none"
 	if info.Mode()&fs.ModeSymlink != 0 {
 		return fmt.Errorf("cache directory %s is a symbolic link, which others may change: name what it points to", dir)
 	}

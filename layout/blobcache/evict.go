@@ -68,12 +68,15 @@ func (c *Cache) take(n int64) bool {
 	return true
 }
 
-// count counts what is there, and removes what processes that ended badly have
-// left.
+// count counts what is there, removes what processes that ended badly have left,
+// and evicts what a larger cache had room for.
 func (c *Cache) count() {
 	c.usage.mu.Lock()
 	defer c.usage.mu.Unlock()
 	c.list()
+	if c.usage.used > c.limit {
+		c.evict(c.limit - c.limit/evictTo)
+	}
 }
 
 // lookAtDisk finds out how much more may be written. u.mu is held.

@@ -96,6 +96,26 @@ func TestEvictOpen(t *testing.T) {
 	}
 }
 
+// TestSmallerThanBefore opens a cache with less room than what is in it.
+func TestSmallerThanBefore(t *testing.T) {
+	dir := t.TempDir()
+	c := open(t, dir, 8<<20)
+	for i := range uint64(10) {
+		p, d := content(i, 200_000)
+		fill(t, c, p, len(p))
+		age(t, c, d, time.Duration(20-i)*time.Hour)
+	}
+	c.Close()
+	c = open(t, dir, 1<<20)
+	eventually(t, "the count", func() bool { return c.Stats().UsedBytes > 0 })
+	if used := onDisk(t, c); used > 1<<20 {
+		t.Errorf("%d bytes are used of %d", used, 1<<20)
+	}
+	if _, d := content(9, 200_000); !c.Has(d) {
+		t.Error("the newest blob was evicted")
+	}
+}
+
 // TestTooLarge keeps nothing of a blob that would push out all others.
 func TestTooLarge(t *testing.T) {
 	c := open(t, t.TempDir(), 1<<20)
