@@ -151,6 +151,37 @@ func TestStoreFails(t *testing.T) {
 	m.bash(t, 0, `test $(ls repositories/app/_tags | wc -l) = 700 && ls -l repositories/app/_tags && cat repositories/app/_tags/tag-00300`)
 }
 
+// TestFailedLookup looks names up that are there and that are not, while the store
+// answers nothing: not to know is not to know that there is none.
+func TestFailedLookup(t *testing.T) {
+	t.Parallel()
+	d := &hooked{StorageDriver: inmemory.New()}
+	seedTags(t, d, "team/app", newImage("one"), 1)
+	m := newMount(t, func(c *mountConfig) { c.driver = d; c.TagTTL = time.Millisecond })
+	shard := strings.TrimSpace(m.out(t, "ls blobs/sha256 | head -n 1"))
+	names := []string{
+		"repositories/team", "repositories/team/app", "repositories/none", "repositories/team/none",
+		"info/team", "info/team/app", "info/none", "info/team/none", "info/team/app/_history/none",
+		"raw/docker", "raw/none", "blobs/sha256/" + shard, "blobs/sha256/00/" + strings.Repeat("0", 64),
+	}
+	for _, dir := range []string{"_tags", "_manifests", "_blobs"} {
+		names = append(names, "repositories/team/app/"+dir)
+	}
+	for _, inner := range []string{"", "repositories/team/app", "info/team/app"} {
+		// What the kernel knows of the way down is younger than the time to live.
+		m.bash(t, 0, "stat ./"+inner)
+		d.set(func(context.Context, string, string) error { return syscall.EIO })
+		for _, name := range names {
+			var st syscall.Stat_t
+			if err := syscall.Lstat(m.path(name), &st); err == syscall.ENOENT {
+				t.Errorf("stat %s says that it is not there", name)
+			}
+		}
+		d.set(nil)
+		time.Sleep(20 * time.Millisecond)
+	}
+}
+
 // errorsSay checks that errors has the words somewhere.
 func (m *mount) errorsSay(t *testing.T, words string) {
 	t.Helper()

@@ -60,10 +60,13 @@ func (d *infoNamesDir) lookup(ctx context.Context, name string) (found, error) {
 	if f, ok, err := d.kind(ctx, name); ok {
 		return f, err
 	}
+	if name[0] == '_' {
+		return found{}, errNoEntry
+	}
 	names := &namesDir{d.s, d.name}
 	f, err := names.lookup(ctx, name)
-	if err != nil || name[0] == '_' {
-		return found{}, errNoEntry
+	if err != nil {
+		return found{}, err
 	}
 	sub := &infoNamesDir{d.s, child(d.name, name)}
 	return found{key: d.s.dirKey(sub.path()), obj: sub, attr: f.attr}, nil

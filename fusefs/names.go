@@ -60,8 +60,8 @@ func (d *namesDir) setModTime(ctx context.Context, t time.Time) error {
 }
 
 func (d *namesDir) lookup(ctx context.Context, name string) (found, error) {
-	if f, ok := d.kind(ctx, name); ok {
-		return f, nil
+	if f, ok, err := d.kind(ctx, name); ok {
+		return f, err
 	}
 	if !layout.ValidComponent(name) {
 		return found{}, errNoEntry
@@ -79,9 +79,9 @@ func (d *namesDir) lookup(ctx context.Context, name string) (found, error) {
 
 // kind returns one of the repository's own directories. They are there even
 // where the listing does not show them, so that content can be put into them.
-func (d *namesDir) kind(ctx context.Context, name string) (found, bool) {
+func (d *namesDir) kind(ctx context.Context, name string) (found, bool, error) {
 	if d.name == "" {
-		return found{}, false
+		return found{}, false, nil
 	}
 	var dir directory
 	switch name {
@@ -92,10 +92,10 @@ func (d *namesDir) kind(ctx context.Context, name string) (found, bool) {
 	case "_blobs":
 		dir = &linksDir{s: d.s, repo: d.s.reg.Repository(d.name), kind: blobLinks}
 	default:
-		return found{}, false
+		return found{}, false, nil
 	}
 	f, err := d.s.dir(ctx, d.path()+"/"+name, dir)
-	return f, err == nil
+	return f, true, err
 }
 
 func (d *namesDir) list(ctx context.Context) iter.Seq2[entry, error] {
@@ -105,7 +105,10 @@ func (d *namesDir) list(ctx context.Context) iter.Seq2[entry, error] {
 			return
 		}
 		for _, name := range kindNames {
-			f, _ := d.kind(ctx, name)
+			f, _, err := d.kind(ctx, name)
+			if err != nil {
+				f = found{} // the name is there: who looks it up is told why
+			}
 			if !yield(entry{name, f}, nil) {
 				return
 			}
@@ -169,7 +172,9 @@ func (d *namesDir) mkdir(ctx context.Context, name string) (found, error) {
 }
 
 func (d *namesDir) rmdir(ctx context.Context, name string) error {
-	if f, ok := d.kind(ctx, name); ok {
+	if f, ok, err := d.kind(ctx, name); err != nil {
+		return err
+	} else if ok {
 		return d.rmdirKind(ctx, f)
 	}
 	local := staleName{d.s.dirKey(d.path()), name}
