@@ -5,10 +5,11 @@
 // Roots are the tags and, unless Options.Untagged, all revisions. A manifest needs
 // its config, its layers and its children, each looked at once in each repository,
 // and what refers to it in the same repository; it does not need what it refers to.
-// With Untagged a tag that is named after a manifest (sha256-<hex>, or cosign's
-// sha256-<hex>.sig) is no root but lives as long as that, or if that was never in
-// the repository. What a tag has pointed to within MinAge is a root too: somebody
-// may be pulling it. A child that is not in the store is no fault.
+// With Untagged a tag that was made for a manifest (sha256-<hex> of an index of its
+// referrers, or cosign's sha256-<hex>.sig) is no root but lives as long as that, or
+// if that was never in the repository. What a tag has pointed to within MinAge is a
+// root too: somebody may be pulling it; so is all that a tag without a link has
+// pointed to. A child that is not in the store is no fault.
 //
 // A blob is unreferenced if no repository needs it. Only then do its links go. Blobs
 // of other algorithms than sha256, links that are damaged or hold another digest

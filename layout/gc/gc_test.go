@@ -89,7 +89,7 @@ func TestReferrerKeepsNoSubject(t *testing.T) {
 // in the repository.
 func TestTagsNamedAfterSubjects(t *testing.T) {
 	after := func(d digest.Digest, suffix string) string { return "sha256-" + d.Encoded() + suffix }
-	for _, suffix := range []string{"", ".sig", ".att"} {
+	for _, suffix := range []string{".sig", ".att"} {
 		s := newScene(t)
 		live, dead := s.push("app", "latest", "live"), s.push("app", "", "dead")
 		forLive := s.push("app", after(live.manifest, suffix), "for the live one")
@@ -115,6 +115,43 @@ func TestTagsNamedAfterSubjects(t *testing.T) {
 			}
 		}
 	}
+}
+
+// TestFallbackTags: the tag of a client without a referrers API is an index of what
+// refers to the manifest. Other tags of that form are roots as any.
+func TestFallbackTags(t *testing.T) {
+	s := newScene(t)
+	after := func(d digest.Digest) string { return "sha256-" + d.Encoded() }
+	live, dead := s.push("app", "latest", "live"), s.push("app", "", "dead")
+	forLive, forDead := s.pushFor("app", "", "for live", live.manifest), s.pushFor("app", "", "for dead", dead.manifest)
+	listed := s.index("app", after(live.manifest), forLive.manifest, digest.FromString("never pushed"))
+	s.index("app", after(dead.manifest), forDead.manifest)
+	itself := s.push("app", "", "tagged by its own digest")
+	s.tag("app", after(itself.manifest), itself.manifest)
+	other, another := s.push("app", "", "other"), s.push("app", "", "another")
+	img := s.push("app", after(other.manifest), "an image")
+	part := s.push("app", "", "of an index that lists no referrers")
+	index := s.index("app", after(another.manifest), part.manifest)
+
+	report := s.run(untagged)
+	s.wantClean(report)
+	s.wantBlobs(live.all(), forLive.all(), itself.all(), img.all(), part.all(), []digest.Digest{listed, index})
+	if report.Tags != 1 {
+		t.Errorf("%d tags were removed, want 1", report.Tags)
+	}
+}
+
+// TestTagWithoutLink: a tag that has lost its link has said what is in its index.
+func TestTagWithoutLink(t *testing.T) {
+	s := newScene(t)
+	first := s.push("app", "latest", "first")
+	second := s.push("app", "latest", "second")
+	s.push("app", "", "untagged")
+	if err := s.d.Delete(t.Context(), root+"/repositories/app/_manifests/tags/latest/current"); err != nil {
+		t.Fatal(err)
+	}
+	s.wantClean(s.run(untagged))
+	s.wantBlobs(first.all(), second.all())
 }
 
 // TestSparseElsewhere: an index and its manifest are whole in one repository, and the

@@ -49,12 +49,12 @@ func (r *collector) markRepository(ctx context.Context, m *mark, p layout.Reposi
 	if err := r.removeUploads(ctx, p, c.uploads); err != nil {
 		return err
 	}
-	r.findRoots(ctx, c)
 	if r.Untagged {
 		if err := r.findReferrers(ctx, m, c); err != nil {
 			return err
 		}
 	}
+	r.findRoots(ctx, m, c)
 	if err := r.follow(ctx, m, c, c.roots); err != nil {
 		return err
 	}
@@ -170,7 +170,7 @@ func (c *repository) dropSignatures() {
 var namedAfter = regexp.MustCompile(`^(sha256)-([0-9a-f]{64})(\..+)?$`)
 
 // findRoots finds what is needed for its own sake.
-func (r *collector) findRoots(ctx context.Context, c *repository) {
+func (r *collector) findRoots(ctx context.Context, m *mark, c *repository) {
 	if !r.Untagged {
 		c.roots = slices.Concat(c.allTagged(), slices.Collect(maps.Keys(c.revisions)))
 		return
@@ -181,14 +181,21 @@ func (r *collector) findRoots(ctx context.Context, c *repository) {
 			c.whole = fmt.Errorf("what tag %s points to cannot be read: %w", tag, f.Problem)
 			continue
 		}
-		if n := namedAfter.FindStringSubmatch(string(tag)); n != nil {
-			subject := digest.NewDigestFromEncoded(digest.Algorithm(n[1]), n[2])
-			if seen[subject] {
-				c.after[subject] = append(c.after[subject], tag)
-				continue
-			}
+		if subject := r.subjectOf(ctx, m, c, tag); seen[subject] {
+			c.after[subject] = append(c.after[subject], tag)
+			continue
 		}
 		c.roots = append(c.roots, f.Target)
+	}
+	for tag, entries := range c.history {
+		if _, ok := c.tags[tag]; ok {
+			continue
+		}
+		// Its link is lost. It said one of these, and may be put back.
+		for _, f := range entries {
+			c.sparse[f.Name] = true
+			c.roots = append(c.roots, f.Name)
+		}
 	}
 	for _, f := range c.files {
 		// Who pushes an index pushes its manifests first.
@@ -205,6 +212,33 @@ func (r *collector) findRoots(ctx context.Context, c *repository) {
 			c.roots = append(c.roots, d)
 		}
 	}
+}
+
+// subjectOf is the manifest that a tag was made for by a client without a referrers
+// API, or "". Such a tag without a suffix is of an index of referrers. Any other
+// only has the name: tools that copy by digest tag the image itself so.
+func (r *collector) subjectOf(ctx context.Context, m *mark, c *repository, tag layout.TagName) digest.Digest {
+	n := namedAfter.FindStringSubmatch(string(tag))
+	if n == nil {
+		return ""
+	}
+	subject, target := digest.NewDigestFromEncoded(digest.Algorithm(n[1]), n[2]), c.tags[tag].Target
+	if subject == target {
+		return ""
+	}
+	if n[3] != "" {
+		return subject
+	}
+	parts, err := r.names(ctx, m, target)
+	if err != nil || len(parts.blobs)+len(parts.elsewhere) > 0 {
+		return ""
+	}
+	for _, child := range parts.children {
+		if c.revisions[child] && !slices.Contains(c.referrers[subject], child) {
+			return ""
+		}
+	}
+	return subject
 }
 
 func (c *repository) allTagged() []digest.Digest {
