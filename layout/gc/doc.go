@@ -49,6 +49,10 @@
 // What was pushed while links were removed is looked at in the end of the same run,
 // which puts back what is missed.
 //
+// A tag that was made for a manifest is removed with what it points to, and the
+// manifest not before it: else the tag would be one of what was never here. A run
+// without Untagged takes manifests for roots that one with it has only unlinked.
+//
 // # Uploads
 //
 // An upload in progress of which the newest file is older than UploadAge is removed,

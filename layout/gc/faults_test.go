@@ -12,7 +12,7 @@ var errBroken = errors.New("broken")
 
 // faultScene is a store with something of all kinds; what is returned must be whole
 // whatever happens.
-func faultScene(t *testing.T) (s scene, keep map[string][]image) {
+func faultScene(t *testing.T) (s scene, keep map[string][]image, dead image) {
 	t.Helper()
 	s = newScene(t)
 	keep = map[string][]image{}
@@ -22,12 +22,14 @@ func faultScene(t *testing.T) (s scene, keep map[string][]image) {
 	keep["multi"] = append(keep["multi"], child, s.pushFor("multi", "", "signature", child.manifest))
 	s.push("app", "v2", "old")
 	keep["app"] = append(keep["app"], s.push("app", "v2", "new"))
-	dead := s.push("app", "", "dead")
-	s.push("app", "sha256-"+dead.manifest.Encoded()+".sig", "for the dead one")
+	dead = s.push("app", "", "dead")
+	s.push("app", signatureOf(dead), "for the dead one")
 	s.layer("app", "alone")
 	s.blob("without a link")
-	return s, keep
+	return s, keep, dead
 }
+
+func signatureOf(img image) string { return "sha256-" + img.manifest.Encoded() + ".sig" }
 
 // followed is after how many faults it is seen that the next runs do the rest: they
 // take most of the time.
@@ -68,7 +70,7 @@ func TestFaults(t *testing.T) {
 		} {
 			t.Run(run.name+" "+kind.name, func(t *testing.T) {
 				for n := 1; ; n++ {
-					s, keep := faultScene(t)
+					s, keep, dead := faultScene(t)
 					onItsWay = image{}
 					if run.prepare != nil {
 						run.prepare(s, keep)
@@ -110,6 +112,10 @@ func TestFaults(t *testing.T) {
 						keep["app"] = append(keep["app"], onItsWay)
 					}
 					s.wantCollected(n, keep)
+					tag := root + "/repositories/app/_manifests/tags/" + signatureOf(dead) + "/current/link"
+					if s.has(tag) != (onItsWay.manifest != "") {
+						t.Errorf("call %d: in the end the signature's tag is there: %v", n, s.has(tag))
+					}
 					if t.Failed() {
 						break
 					}
@@ -138,7 +144,7 @@ func (s scene) wantCollected(n int, keep map[string][]image) {
 // TestFaultsRemote fails every reading call on a store like S3.
 func TestFaultsRemote(t *testing.T) {
 	for n := 1; ; n++ {
-		s, keep := faultScene(t)
+		s, keep, _ := faultScene(t)
 		f := drivertest.NewFaulty(drivertest.Remote(s.d))
 		f.FailAt(n, errBroken)
 		_, _ = Run(t.Context(), layout.New(f, layout.Options{}), Options{Now: true, Untagged: true, Parallel: 1})

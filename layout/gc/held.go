@@ -17,6 +17,10 @@ const (
 	byRevision = 'R' // a revision link
 	byHistory  = 'H' // an entry of a tag's index: it keeps nothing
 	byDeadTag  = 'T' // a tag that has died with what it is named after
+
+	// bySubjectTag is such a tag, for the manifest that it is named after: that has
+	// to go after it, for else the tag would be one of what was never here.
+	bySubjectTag = 'S'
 )
 
 // heldBy is one file that leads to a blob.
@@ -24,7 +28,7 @@ type heldBy struct {
 	time time.Time // zero if the store has none
 	by   byte
 	repo layout.RepositoryName
-	name string // the digest of a link named otherwise than its blob, or the tag; or ""
+	name string // the digest of a link named otherwise than its blob, the tag, or what bySubjectTag points to; or ""
 }
 
 // String is the form that parseHeld reads.

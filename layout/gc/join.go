@@ -33,6 +33,17 @@ func (c candidate) isLinked() bool {
 	return false
 }
 
+// subjectTags are what dead tags point to that are named after it.
+func (c candidate) subjectTags() []digest.Digest {
+	var all []digest.Digest
+	for _, h := range c.held {
+		if h.by == bySubjectTag {
+			all = append(all, digest.Digest(h.name))
+		}
+	}
+	return all
+}
+
 // isYoung reports whether something about it is, or may be, younger than cutoff.
 func (c candidate) isYoung(cutoff time.Time) bool {
 	for _, h := range c.held {

@@ -91,7 +91,7 @@ func (r *collector) plan(ctx context.Context, m *mark, shard int) error {
 			r.report.update(func() {
 				r.report.Unreferenced.add(c.size)
 				switch {
-				case !r.isDue(n):
+				case !r.isDue(n) || len(c.subjectTags()) > 0:
 					r.report.Waiting.add(c.size)
 				case r.DryRun && r.OnlyNote == nil:
 					r.report.Swept.add(c.size)
@@ -209,6 +209,7 @@ func (a *actor) some(ctx context.Context, shard int, todo notes, gone map[*note]
 			})
 		case c.isLinked():
 			n.Since = time.Time{}
+		case len(c.subjectTags()) > 0: // they go first
 		default:
 			a.changed = true
 			g.Go(func() (err error) {

@@ -144,6 +144,74 @@ func TestLately(t *testing.T) {
 	s.wantBlobs(third.all())
 }
 
+// TestSubjectTagsLater: what is tagged for a manifest goes when that does, however
+// much younger it is, and comes back with it.
+func TestSubjectTagsLater(t *testing.T) {
+	both := Options{MinAge: day, Untagged: true}
+	for _, older := range []time.Duration{0, 36 * time.Hour} {
+		s := newScene(t)
+		live, dead := s.push("app", "latest", "live"), s.push("app", "", "dead")
+		s.later(older)
+		signature := s.push("app", signatureOf(dead), "signature")
+		s.push("app", signatureOf(signature), "of the signature")
+		for range 8 {
+			s.later(30 * time.Hour)
+			s.wantClean(s.run(both))
+			if !s.has(blobPath(dead.manifest)) && s.has(blobPath(signature.manifest)) {
+				t.Errorf("%v older: a manifest has gone before its signature", older)
+			}
+		}
+		s.wantBlobs(live.all())
+		if s.has(root + "/repositories/app/_manifests/tags/" + signatureOf(dead)) {
+			t.Errorf("%v older: a tag is left", older)
+		}
+	}
+
+	s := newScene(t)
+	s.push("app", "latest", "live")
+	dead := s.push("app", "", "dead")
+	signature := s.push("app", signatureOf(dead), "signature")
+	s.later(2 * day)
+	s.wantClean(s.run(both))
+	if s.missing("app", signature) == "" {
+		t.Fatal("the signature of what is noted is still linked")
+	}
+	s.later(2 * day)
+	s.push("app", "again", "dead")
+	s.wantClean(s.run(both))
+	s.wantPulled("app", signature)
+}
+
+// TestOtherOptions: a run without Untagged sweeps nothing that is only untagged, and
+// puts back what one with it has unlinked.
+func TestOtherOptions(t *testing.T) {
+	for _, second := range []Options{live, now} {
+		s := newScene(t)
+		old, lone := s.push("app", "", "old"), image{manifest: s.index("alone", "")}
+		s.push("app", "latest", "tagged")
+		s.later(2 * day)
+		s.wantClean(s.run(Options{MinAge: day, Untagged: true}))
+		if s.missing("app", old) == "" || s.missing("alone", lone) == "" {
+			t.Fatal("what is noted is still linked")
+		}
+		s.later(2 * day)
+		if left := s.files(root + "/repositories/alone"); len(left) > 0 {
+			t.Fatalf("there is left %v", left)
+		}
+		dry := second
+		dry.DryRun = true
+		if r := s.run(dry); r.Unreferenced.Files > 0 || r.Swept.Files > 0 {
+			t.Errorf("dry run: %s", describe(r))
+		}
+		s.wantClean(s.run(second))
+		s.wantPulled("app", old)
+		s.wantPulled("alone", lone)
+		if left := s.files("/registryfs"); len(left) > 0 {
+			t.Errorf("notes are left: %v", left)
+		}
+	}
+}
+
 // hooked does something just before some call.
 type hooked struct {
 	drivers.StorageDriver

@@ -28,15 +28,19 @@ type mark struct {
 	reached [shards]*sorter // "hex repository": needed there; "hex": kept for another reason
 	links   [shards]*sorter // what a heldBy is made of
 
-	mu     sync.Mutex // guards the following
-	kept   []error    // why all of a repository was kept, or some of it
-	doubts []error    // why nothing may be swept
+	// unlinked are manifests of which runs have removed the links, or are about to.
+	unlinked map[layout.RepositoryName][]digest.Digest
+
+	mu     sync.Mutex                     // guards the following
+	seen   map[layout.RepositoryName]bool // of those in unlinked
+	kept   []error                        // why all of a repository was kept, or some of it
+	doubts []error                        // why nothing may be swept
 
 	repositories, manifests, files atomic.Int64
 }
 
 func (r *collector) newMark() *mark {
-	m := &mark{begun: time.Now()}
+	m := &mark{begun: time.Now(), seen: map[layout.RepositoryName]bool{}}
 	for i := range shards {
 		m.reached[i], m.links[i] = r.newSorter(), r.newSorter()
 	}
@@ -90,19 +94,42 @@ func (r *collector) mark(ctx context.Context, step string) (_ *mark, err error) 
 	if err := r.checkWhole(ctx, m); err != nil {
 		return nil, err
 	}
+	if m.unlinked, err = r.readUnlinked(ctx); err != nil {
+		return nil, err
+	}
 	err = r.reg.EveryRepository(ctx, r.Parallel, func(ctx context.Context, p layout.Repository, err error) error {
 		if err != nil {
 			m.doubt(err)
 			return nil
 		}
 		m.repositories.Add(1)
+		m.see(p.Name())
 		defer func() { r.progress(layout.Progress{Step: step, Done: m.files.Load()}) }()
 		return r.markRepository(ctx, m, p)
 	})
 	if err != nil {
 		return nil, err
 	}
+	for name := range m.unlinked {
+		if m.seen[name] || r.Untagged {
+			continue
+		}
+		// Nothing is left of it, but its manifests are to come back.
+		if err := r.markRepository(ctx, m, r.reg.Repository(name)); err != nil {
+			return nil, err
+		}
+	}
 	return m, nil
+}
+
+// see notes that a repository is there.
+func (m *mark) see(name layout.RepositoryName) {
+	if m.unlinked[name] == nil {
+		return
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.seen[name] = true
 }
 
 // checkWhole doubts a local store without a directory of repositories: it is more

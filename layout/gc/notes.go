@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/opencontainers/go-digest"
@@ -79,6 +80,26 @@ func (r *collector) readNotes(ctx context.Context, shard int) (notes, error) {
 	return all, nil
 }
 
+// readUnlinked reads of which manifests the notes say that links were removed.
+func (r *collector) readUnlinked(ctx context.Context) (map[layout.RepositoryName][]digest.Digest, error) {
+	found := map[layout.RepositoryName][]digest.Digest{}
+	var mu sync.Mutex // guards found
+	err := r.eachShard(func(shard int) error {
+		all, err := r.readNotes(ctx, shard)
+		mu.Lock()
+		defer mu.Unlock()
+		for _, n := range all {
+			for _, l := range n.Links {
+				if l.Manifest {
+					found[l.Repository] = append(found[l.Repository], n.digest())
+				}
+			}
+		}
+		return err
+	})
+	return found, err
+}
+
 // writeNotes makes all the notes of the shard.
 func (r *collector) writeNotes(ctx context.Context, shard int, all notes) error {
 	if len(all) == 0 {
@@ -93,6 +114,15 @@ func (r *collector) writeNotes(ctx context.Context, shard int, all notes) error 
 		return err
 	}
 	return r.reg.State().Put(ctx, notesName(shard), content)
+}
+
+// forgetNotes removes the notes of a shard, but for those of what is left.
+func (r *collector) forgetNotes(ctx context.Context, shard int, left func(digest.Digest) bool) error {
+	all, err := r.readNotes(ctx, shard)
+	if err != nil {
+		return err
+	}
+	return r.writeNotes(ctx, shard, slices.DeleteFunc(all, func(n *note) bool { return !left(n.digest()) }))
 }
 
 // restoreNoted puts back the links that are missed of all blobs noted in a shard.

@@ -173,9 +173,14 @@ var namedAfter = regexp.MustCompile(`^(sha256)-([0-9a-f]{64})(\..+)?$`)
 func (r *collector) findRoots(ctx context.Context, m *mark, c *repository) {
 	if !r.Untagged {
 		c.roots = slices.Concat(c.allTagged(), slices.Collect(maps.Keys(c.revisions)))
+		// What a run with Untagged has unlinked is put back.
+		for _, d := range m.unlinked[c.name] {
+			c.sparse[d] = true
+			c.roots = append(c.roots, d)
+		}
 		return
 	}
-	seen := c.everSeen()
+	seen := c.everSeen(m)
 	for tag, f := range c.tags {
 		if f.Problem != nil {
 			c.whole = fmt.Errorf("what tag %s points to cannot be read: %w", tag, f.Problem)
@@ -252,8 +257,11 @@ func (c *repository) allTagged() []digest.Digest {
 }
 
 // everSeen is every manifest that is here, or was once.
-func (c *repository) everSeen() map[digest.Digest]bool {
+func (c *repository) everSeen(m *mark) map[digest.Digest]bool {
 	seen := maps.Clone(c.revisions)
+	for _, d := range m.unlinked[c.name] {
+		seen[d] = true
+	}
 	for _, entries := range c.history {
 		for _, f := range entries {
 			seen[f.Name] = true
@@ -351,6 +359,13 @@ func (r *collector) note(m *mark, c *repository) error {
 	}
 	for _, d := range c.kept {
 		errs = append(errs, m.reach(d, ""))
+	}
+	for subject, tags := range c.after {
+		for _, tag := range tags {
+			if f := c.tags[tag]; !c.needed[f.Target] {
+				errs = append(errs, m.hold(subject, heldBy{time: f.ModTime, by: bySubjectTag, repo: c.name, name: string(f.Target)}))
+			}
+		}
 	}
 	for _, f := range c.files {
 		h := heldBy{time: f.ModTime, repo: c.name}

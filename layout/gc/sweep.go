@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"sync"
 
 	"github.com/opencontainers/go-digest"
@@ -14,7 +15,8 @@ import (
 )
 
 // sweepNow is a run without a registry beside it. All names go before any content,
-// so that whatever ends it leaves no name without its content.
+// so that whatever ends it leaves no name without its content; and tags before what
+// they are named after.
 func (r *collector) sweepNow(ctx context.Context, m *mark) error {
 	if err := r.eachShard(func(shard int) error { return r.restoreNoted(ctx, m, shard) }); err != nil {
 		return err
@@ -23,17 +25,24 @@ func (r *collector) sweepNow(ctx context.Context, m *mark) error {
 		return nil
 	}
 	held := failedSet{of: map[digest.Digest]bool{}}
-	err := r.eachUnreferenced(ctx, m, "remove links", func(c candidate) error {
+	err := r.eachUnreferenced(ctx, m, "remove tags", func(c candidate) error {
 		r.report.update(func() { r.report.Unreferenced.add(c.size) })
 		if c.isYoung(r.cutoff) && r.MinAge > 0 {
 			held.add(c.digest)
 			return nil
 		}
-		for _, h := range c.held {
-			if err := r.removeHeld(ctx, c, h); err != nil {
-				r.report.fail(err)
-				held.add(c.digest)
-			}
+		r.removeNames(ctx, c, &held, func(h heldBy) bool { return h.by == byDeadTag })
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	err = r.eachUnreferenced(ctx, m, "remove links", func(c candidate) error {
+		if slices.ContainsFunc(c.subjectTags(), held.has) {
+			held.add(c.digest)
+		}
+		if !held.has(c.digest) {
+			r.removeNames(ctx, c, &held, func(h heldBy) bool { return h.by != byDeadTag })
 		}
 		return nil
 	})
@@ -50,7 +59,20 @@ func (r *collector) sweepNow(ctx context.Context, m *mark) error {
 	if err != nil || r.DryRun {
 		return err
 	}
-	return r.eachShard(func(shard int) error { return r.writeNotes(ctx, shard, nil) })
+	return r.eachShard(func(shard int) error { return r.forgetNotes(ctx, shard, held.has) })
+}
+
+// removeNames removes some of what leads to a blob. Where that fails the blob is held.
+func (r *collector) removeNames(ctx context.Context, c candidate, held *failedSet, which func(heldBy) bool) {
+	for _, h := range c.held {
+		if !which(h) {
+			continue
+		}
+		if err := r.removeHeld(ctx, c, h); err != nil {
+			r.report.fail(err)
+			held.add(c.digest)
+		}
+	}
 }
 
 // eachUnreferenced calls fn, several at once, for each blob that nobody needs.
@@ -121,6 +143,9 @@ func (r *collector) delete(ctx context.Context, c candidate) (deleted bool, err 
 
 // removeHeld removes one file that leads to a blob.
 func (r *collector) removeHeld(ctx context.Context, c candidate, h heldBy) error {
+	if h.by == bySubjectTag {
+		return nil // it leads elsewhere
+	}
 	count := &r.report.Links
 	p := r.reg.Repository(h.repo)
 	remove := func() error { return p.RemoveLink(ctx, h.path(r.reg, c.digest)) }
