@@ -61,6 +61,7 @@ type collector struct {
 	Options
 	reg    *layout.Registry
 	report *Report
+	locked func(context.Context) error // says whether it still is
 
 	begun  time.Time
 	now    time.Time     // when it began, by the store's clock
@@ -94,6 +95,7 @@ func Run(ctx context.Context, reg *layout.Registry, o Options) (report *Report, 
 	if err != nil {
 		return nil, err
 	}
+	r.locked = l.check
 	ctx, stop := l.hold(ctx)
 	defer func() {
 		stop()
@@ -116,7 +118,8 @@ func newCollector(reg *layout.Registry, o Options) *collector {
 	if o.Progress == nil {
 		o.Progress = func(layout.Progress) {}
 	}
-	r := &collector{Options: o, reg: reg, window: window, report: &Report{DryRun: o.DryRun}, reads: make(chan struct{}, o.Parallel)}
+	r := &collector{Options: o, reg: reg, window: window, report: &Report{DryRun: o.DryRun},
+		locked: func(context.Context) error { return nil }, reads: make(chan struct{}, o.Parallel)}
 	r.known.of = map[digest.Digest]names{}
 	for i := range shards {
 		r.blobs[i], r.swept[i] = r.newSorter(), r.newSorter()
@@ -149,6 +152,9 @@ func (r *collector) run(ctx context.Context) error {
 	}
 	defer m.close()
 	r.report.see(m)
+	if err := r.locked(ctx); err != nil {
+		return err
+	}
 	if err := r.removeLeftovers(ctx); err != nil {
 		return err
 	}

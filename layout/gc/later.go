@@ -2,7 +2,9 @@ package gc
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 	"time"
 
@@ -137,6 +139,9 @@ func (a *actor) look(ctx context.Context) error {
 		return err
 	}
 	a.seen = m
+	if err := a.locked(ctx); err != nil {
+		return err
+	}
 	if a.window > 0 {
 		a.window = max(a.window, 2*time.Since(m.begun))
 	}
@@ -260,15 +265,15 @@ func (r *collector) lookAgain(ctx context.Context) error {
 		r.report.fail(fmt.Errorf("what was pushed meanwhile could not all be looked at: %w", err))
 	}
 	return r.eachShard(func(shard int) error {
-		if err := r.findLosses(m, shard); err != nil {
+		if err := r.findLosses(ctx, m, shard); err != nil {
 			return err
 		}
 		return r.restoreNoted(ctx, m, shard)
 	})
 }
 
-// findLosses reports what was swept and is wanted.
-func (r *collector) findLosses(m *mark, shard int) error {
+// findLosses reports what was swept, is wanted and has not come back.
+func (r *collector) findLosses(ctx context.Context, m *mark, shard int) error {
 	t := m.matcher(shard)
 	defer t.close()
 	for hex, err := range r.swept[shard].all() {
@@ -285,6 +290,16 @@ func (r *collector) findLosses(m *mark, shard int) error {
 			if h.isLink() {
 				where = append(where, h.repo)
 			}
+		}
+		if len(where) == 0 {
+			continue
+		}
+		_, err := r.reg.Blobs().Stat(ctx, c.digest)
+		if err == nil {
+			continue // it was uploaded after it had gone
+		}
+		if !errors.Is(err, fs.ErrNotExist) {
+			r.report.fail(fmt.Errorf("look for what was pushed while it was swept: %w", err))
 		}
 		slices.Sort(where)
 		for _, repo := range slices.Compact(where) {

@@ -12,6 +12,7 @@ import (
 	"github.com/opencontainers/go-digest"
 
 	"registryfs/drivers"
+	"registryfs/layout"
 )
 
 var live = Options{MinAge: day}
@@ -218,13 +219,19 @@ type hooked struct {
 	once   sync.Once
 	before func(op, path string) bool
 	do     func()
+	after  bool // do it just after instead
 }
 
 func (h *hooked) Delete(ctx context.Context, path string) error {
-	if h.before("delete", path) {
+	hit := h.before("delete", path)
+	if hit && !h.after {
 		h.once.Do(h.do)
 	}
-	return h.StorageDriver.Delete(ctx, path)
+	err := h.StorageDriver.Delete(ctx, path)
+	if hit && h.after {
+		h.once.Do(h.do)
+	}
+	return err
 }
 
 // TestPushedMeanwhile pushes at the worst moments. What is only unlinked is put
@@ -265,6 +272,51 @@ func TestPushedMeanwhile(t *testing.T) {
 	r = s.run(both)
 	if want := []string{"b@" + string(lost)}; !slices.Equal(r.Lost, want) {
 		t.Errorf("lost: %q, want %q", r.Lost, want)
+	}
+}
+
+// TestComesBack: what was swept and is then uploaded again is not lost.
+func TestComesBack(t *testing.T) {
+	s := newScene(t)
+	s.push("app", "other", "other")
+	swept := s.blob("swept")
+	s.later(2 * day)
+	s.run(live)
+	s.later(2 * day)
+	h := &hooked{StorageDriver: s.d, before: func(_, path string) bool { return path == blobPath(swept) }, after: true}
+	h.do = func() { s.layer("b", "swept") }
+	r := scene{t, h}.run(live)
+	s.wantClean(r)
+	if r.Swept.Files != 1 || !s.has(blobPath(swept)) {
+		t.Errorf("it is there: %v; %s", s.has(blobPath(swept)), describe(r))
+	}
+}
+
+// TestTagMoves: a dead tag that is moved before it is removed stays.
+func TestTagMoves(t *testing.T) {
+	for _, o := range []Options{untagged, {MinAge: day, Untagged: true}} {
+		s := newScene(t)
+		s.push("app", "latest", "live")
+		dead := s.push("app", "", "dead")
+		old := s.push("app", signatureOf(dead), "signature")
+		s.later(2 * day)
+		if !o.Now {
+			s.run(o)
+			s.later(2 * day)
+		}
+		var moved image
+		var once sync.Once
+		o.Progress = func(p layout.Progress) {
+			if p.Step == "remove tags" || p.Step == "look again at all links" {
+				once.Do(func() { moved = s.push("app", signatureOf(dead), "another signature") })
+			}
+		}
+		r := s.run(o)
+		s.wantClean(r)
+		s.wantPulled("app", moved)
+		if !s.has(root+"/repositories/app/_manifests/tags/"+signatureOf(dead)+"/current/link") || !s.has(blobPath(old.manifest)) {
+			t.Errorf("now %v: what has moved is gone: %s", o.Now, describe(r))
+		}
 	}
 }
 
@@ -332,6 +384,32 @@ func TestLock(t *testing.T) {
 	}
 	if err := l.release(t.Context()); err != nil || !s.has("/registryfs/gc/lock.json") {
 		t.Errorf("release of a lock that was taken = %v, and it is there: %v", err, s.has("/registryfs/gc/lock.json"))
+	}
+}
+
+// TestLockTaken: a run that has lost the lock, or taken it along with another one,
+// changes nothing.
+func TestLockTaken(t *testing.T) {
+	for _, o := range []Options{now, {MinAge: day}} {
+		s := newScene(t)
+		s.push("app", "latest", "image")
+		s.layer("app", "unreferenced")
+		s.later(2 * day)
+		before := len(s.files("/"))
+		var once sync.Once
+		o.Progress = func(p layout.Progress) {
+			if p.Step == "read links and manifests" || p.Step == "look again at all links" {
+				once.Do(func() {
+					s.put("/registryfs/gc/lock.json", `{"id":"x","owner":"another one","expires":"2034-01-01T00:00:00Z"}`)
+				})
+			}
+		}
+		if _, err := Run(t.Context(), s.registry(), o); !errors.Is(err, errLockLost) {
+			t.Errorf("now %v: Run = %v, want %v", o.Now, err, errLockLost)
+		}
+		if after := len(s.files("/")); after != before+1 {
+			t.Errorf("now %v: %d files, want %d and the lock", o.Now, after, before)
+		}
 	}
 }
 

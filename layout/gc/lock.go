@@ -35,7 +35,7 @@ func (e LockedError) Error() string {
 		e.Owner, e.Expires.Local().Format(time.DateTime))
 }
 
-var errLockLost = errors.New("another gc has taken the lock: this one was without an answer from the store for too long, start it again")
+var errLockLost = errors.New("another gc has taken the lock: start this one again when that has ended")
 
 // lockState keeps a second run from the store.
 type lockState struct {
@@ -139,12 +139,22 @@ func (l *lockState) hold(ctx context.Context) (_ context.Context, stop func()) {
 	}
 }
 
+// check is errLockLost if another run has the lock. Two that find it run out at once
+// may both take it, and the first one has it no longer.
+func (l *lockState) check(ctx context.Context) error {
+	other, err := readLock(ctx, l.state)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && other.ID != l.ID {
+		return errLockLost
+	}
+	return err
+}
+
 // renew prolongs the lock. A store that does not answer is asked again the next
 // time, as long as nobody else can have taken it.
 func (l *lockState) renew(ctx context.Context) error {
-	other, err := readLock(ctx, l.state)
-	if err == nil && other.ID != l.ID || errors.Is(err, fs.ErrNotExist) {
-		return errLockLost
+	err := l.check(ctx)
+	if errors.Is(err, errLockLost) {
+		return err
 	}
 	expires := l.Expires
 	if err == nil {

@@ -68,8 +68,7 @@ func (r *collector) removeNames(ctx context.Context, c candidate, held *failedSe
 		if !which(h) {
 			continue
 		}
-		if err := r.removeHeld(ctx, c, h); err != nil {
-			r.report.fail(err)
+		if !r.removeOrFail(ctx, c, h) {
 			held.add(c.digest)
 		}
 	}
@@ -117,8 +116,7 @@ func (s *failedSet) has(d digest.Digest) bool {
 // sweep removes a noted blob, after the names that no registry follows to it.
 func (r *collector) sweep(ctx context.Context, c candidate) (swept bool, err error) {
 	for _, h := range c.held {
-		if err := r.removeHeld(ctx, c, h); err != nil {
-			r.report.fail(err)
+		if !r.removeOrFail(ctx, c, h) {
 			return false, nil
 		}
 	}
@@ -141,7 +139,17 @@ func (r *collector) delete(ctx context.Context, c candidate) (deleted bool, err 
 	return true, nil
 }
 
-// removeHeld removes one file that leads to a blob.
+// removeOrFail is removeHeld that tells whether it is gone, and the report why not.
+func (r *collector) removeOrFail(ctx context.Context, c candidate, h heldBy) bool {
+	err := r.removeHeld(ctx, c, h)
+	if err != nil && !errors.Is(err, errMoved) {
+		r.report.fail(err)
+	}
+	return err == nil
+}
+
+// removeHeld removes one file that leads to a blob. It is errMoved if that does so no
+// longer.
 func (r *collector) removeHeld(ctx context.Context, c candidate, h heldBy) error {
 	if h.by == bySubjectTag {
 		return nil // it leads elsewhere
@@ -155,7 +163,7 @@ func (r *collector) removeHeld(ctx context.Context, c candidate, h heldBy) error
 		remove = func() error { return p.RemoveLink(ctx, p.HistoryLink(layout.TagName(h.name), c.digest)) }
 	case byDeadTag:
 		count = &r.report.Tags
-		remove = func() error { return r.untag(ctx, p, layout.TagName(h.name)) }
+		remove = func() error { return r.untag(ctx, p, layout.TagName(h.name), c.digest) }
 	}
 	if !r.DryRun {
 		if err := remove(); err != nil {
@@ -166,8 +174,18 @@ func (r *collector) removeHeld(ctx context.Context, c candidate, h heldBy) error
 	return nil
 }
 
-func (r *collector) untag(ctx context.Context, p layout.Repository, tag layout.TagName) error {
-	_, err := p.Tags().Untag(ctx, tag)
+// errMoved says that a tag points to something else by now.
+var errMoved = errors.New("the tag was moved")
+
+// untag removes a tag that points to d.
+func (r *collector) untag(ctx context.Context, p layout.Repository, tag layout.TagName, d digest.Digest) error {
+	t, err := p.Tags().Digest(ctx, tag)
+	if err == nil && t.Digest != d {
+		return errMoved
+	}
+	if err == nil {
+		_, err = p.Tags().Untag(ctx, tag)
+	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
