@@ -19,7 +19,7 @@
 // # What cannot be seen
 //
 // A manifest that cannot be read may need whatever its repository links: all of that
-// is kept. If a link is missing there too, if a directory or the blobs could not be
+// is kept. If a link is missing there too, be it that of a layer or of a child, if a directory or the blobs could not be
 // listed, or a link not be read, nothing is swept. Absence is only what the store
 // calls absent.
 //

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 )
 
 const day = 24 * time.Hour
@@ -166,6 +167,30 @@ func TestSparseElsewhere(t *testing.T) {
 	s.wantPulled("b", child)
 }
 
+// TestBuildCache: BuildKit keeps a cache as an index of layers. They are needed, and
+// are no manifests that cannot be read.
+func TestBuildCache(t *testing.T) {
+	s := newScene(t)
+	layer, config := s.layer("cache", "a cached layer"), s.layer("cache", `{"layers":[{"blob":"sha256:","parent":-1}],"records":[]}`)
+	child := s.push("cache", "", "said to be a layer")
+	index := s.manifest("cache", toJSON(map[string]any{
+		"schemaVersion": 2, "mediaType": v1.MediaTypeImageIndex,
+		"manifests": []v1.Descriptor{
+			{MediaType: v1.MediaTypeImageLayerGzip, Digest: layer}, {MediaType: "application/vnd.buildkit.cacheconfig.v0", Digest: config},
+			{MediaType: v1.MediaTypeImageLayerGzip, Digest: child.manifest},
+		},
+	}))
+	s.tag("cache", "main", index)
+	s.push("cache", "", "garbage")
+	s.wantClean(s.run(untagged))
+	s.wantBlobs([]digest.Digest{index, layer, config}, child.all())
+	for _, d := range []digest.Digest{layer, config} {
+		if !s.has(linkPath("cache", "_layers", d)) {
+			t.Errorf("the link of %s is gone", d)
+		}
+	}
+}
+
 // TestUnreadable: a manifest that cannot be read keeps all that its repository links,
 // and nothing elsewhere.
 func TestUnreadable(t *testing.T) {
@@ -209,6 +234,10 @@ func TestUnreadableAndIncomplete(t *testing.T) {
 	}{
 		{"a link is missing", func(s scene, other image) {
 			_ = s.d.Delete(s.t.Context(), linkPath("bad", "_layers", other.blobs[1]))
+		}},
+		{"the link of a child is missing", func(s scene, other image) {
+			s.index("bad", "index", other.manifest)
+			_ = s.d.Delete(s.t.Context(), linkPath("bad", "_manifests/revisions", other.manifest))
 		}},
 		{"a link has lost what it said", func(s scene, _ image) {
 			s.put(linkPath("bad", "_layers", digest.SHA512.FromString("x")), "")

@@ -415,7 +415,9 @@ func TestLockTaken(t *testing.T) {
 
 // TestBadNotes: notes that cannot be read are no licence to forget what was unlinked.
 func TestBadNotes(t *testing.T) {
-	for _, content := range []string{"", "[{", `[{"sha256":"../../x"}]`} {
+	for _, content := range []string{"", "[{", `[{"sha256":"../../x"}]`, `[null]`,
+		`[{"sha256":"` + digest.FromString("x").Encoded() + `","links":[{"repository":"app","name":"x"}]}]`,
+		`[{"sha256":"` + digest.FromString("x").Encoded() + `","links":[{"repository":"../.."}]}]`} {
 		s := newScene(t)
 		s.blob("unreferenced")
 		s.push("app", "latest", "image")

@@ -156,6 +156,7 @@ type names struct {
 	blobs     []digest.Digest // that have to be there
 	elsewhere []digest.Digest // that need not
 	children  []digest.Digest
+	cached    []digest.Digest // children that are said to be no manifests: BuildKit's caches have them
 	subject   digest.Digest
 }
 
@@ -204,7 +205,11 @@ func (r *collector) names(ctx context.Context, m *mark, d digest.Digest) (names,
 		}
 	}
 	for _, p := range parts.Children {
-		n.children = append(n.children, p.Digest)
+		if p.MediaType == "" || strings.Contains(p.MediaType, "manifest") || strings.Contains(p.MediaType, "index") {
+			n.children = append(n.children, p.Digest)
+		} else {
+			n.cached = append(n.cached, p.Digest)
+		}
 	}
 	r.known.put(d, n)
 	return n, nil

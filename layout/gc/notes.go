@@ -35,6 +35,21 @@ type noteLink struct {
 
 func (n *note) digest() digest.Digest { return digest.NewDigestFromEncoded(digest.SHA256, n.Hex) }
 
+func (n *note) validate() error {
+	if n == nil {
+		return errors.New("it is null")
+	}
+	err := n.digest().Validate()
+	for _, l := range n.Links {
+		_, nameErr := layout.ParseRepositoryName(string(l.Repository))
+		err = errors.Join(err, nameErr)
+		if l.Name != "" {
+			err = errors.Join(err, digest.Digest(l.Name).Validate())
+		}
+	}
+	return err
+}
+
 // willRemove adds the links that are about to be removed.
 func (n *note) willRemove(held []heldBy) {
 	for _, h := range held {
@@ -72,7 +87,7 @@ func (r *collector) readNotes(ctx context.Context, shard int) (notes, error) {
 		return nil, fmt.Errorf("what an earlier run has noted in registryfs/%s cannot be read: %w: remove it to begin anew", notesName(shard), err)
 	}
 	for _, n := range all {
-		if err := n.digest().Validate(); err != nil {
+		if err := n.validate(); err != nil {
 			return nil, fmt.Errorf("note registryfs/%s: %w: remove it to begin anew", notesName(shard), err)
 		}
 	}

@@ -33,6 +33,7 @@ type repository struct {
 	referrers map[digest.Digest][]digest.Digest
 
 	sparse map[digest.Digest]bool // may be absent: listed by an index or a history
+	listed map[digest.Digest]bool // by an index
 	told   []error                // what of the rules could not be kept to
 
 	needed     map[digest.Digest]bool // manifests, each seen once
@@ -79,7 +80,7 @@ func (r *collector) list(ctx context.Context, m *mark, p layout.Repository) (*re
 		name: p.Name(),
 		tags: map[layout.TagName]layout.File{}, history: map[layout.TagName][]layout.File{},
 		linked: map[digest.Digest]digest.Digest{}, uploads: map[string]upload{},
-		revisions: map[digest.Digest]bool{}, tagged: map[digest.Digest]bool{}, needed: map[digest.Digest]bool{}, sparse: map[digest.Digest]bool{},
+		revisions: map[digest.Digest]bool{}, tagged: map[digest.Digest]bool{}, needed: map[digest.Digest]bool{}, sparse: map[digest.Digest]bool{}, listed: map[digest.Digest]bool{},
 		after: map[digest.Digest][]layout.TagName{}, referrers: map[digest.Digest][]digest.Digest{},
 	}
 	sound := true
@@ -235,7 +236,7 @@ func (r *collector) subjectOf(ctx context.Context, m *mark, c *repository, tag l
 		return subject
 	}
 	parts, err := r.names(ctx, m, target)
-	if err != nil || len(parts.blobs)+len(parts.elsewhere) > 0 {
+	if err != nil || len(parts.blobs)+len(parts.elsewhere)+len(parts.cached) > 0 {
 		return ""
 	}
 	for _, child := range parts.children {
@@ -311,8 +312,11 @@ func (r *collector) follow(ctx context.Context, m *mark, c *repository, manifest
 				c.unreadable(d, err)
 				return nil
 			}
-			for _, child := range n.children {
-				c.sparse[child] = true
+			if c.listed[d] && !c.revisions[d] && !c.tagged[d] {
+				c.incomplete = fmt.Errorf("an index names %s, which is not linked", d)
+			}
+			for _, child := range slices.Concat(n.children, c.manifestsOf(&n)) {
+				c.sparse[child], c.listed[child] = true, true
 				manifests = append(manifests, child)
 			}
 			return c.needBlobs(m, d, n)
@@ -324,10 +328,25 @@ func (r *collector) follow(ctx context.Context, m *mark, c *repository, manifest
 	return nil
 }
 
+// manifestsOf takes what has no link of a layer out of the children that are said to
+// be no manifests. Only such a link tells for certain.
+func (c *repository) manifestsOf(n *names) (manifests []digest.Digest) {
+	var blobs []digest.Digest
+	for _, d := range n.cached {
+		if _, linked := c.linked[d]; linked && !c.revisions[d] {
+			blobs = append(blobs, d)
+		} else {
+			manifests = append(manifests, d)
+		}
+	}
+	n.cached = blobs
+	return manifests
+}
+
 // needBlobs adds the blobs of a manifest. One known by another digest than its
 // sha256 is found by its link, and only so.
 func (c *repository) needBlobs(m *mark, manifest digest.Digest, n names) error {
-	for i, d := range slices.Concat(n.blobs, n.elsewhere) {
+	for i, d := range slices.Concat(n.blobs, n.elsewhere, n.cached) {
 		target, linked := c.linked[d]
 		if linked {
 			if err := m.reach(target, c.name); err != nil {
