@@ -171,16 +171,17 @@ func TestSubjectTagsLater(t *testing.T) {
 	s := newScene(t)
 	s.push("app", "latest", "live")
 	dead := s.push("app", "", "dead")
-	signature := s.push("app", signatureOf(dead), "signature")
+	signature, referrer := s.push("app", signatureOf(dead), "signature"), s.pushFor("app", "", "referrer", dead.manifest)
 	s.later(2 * day)
 	s.wantClean(s.run(both))
-	if s.missing("app", signature) == "" {
-		t.Fatal("the signature of what is noted is still linked")
+	if s.missing("app", signature) == "" || s.missing("app", referrer) == "" {
+		t.Fatal("the signature of what is noted is still linked, or a referrer")
 	}
 	s.later(2 * day)
 	s.push("app", "again", "dead")
 	s.wantClean(s.run(both))
 	s.wantPulled("app", signature)
+	s.wantPulled("app", referrer)
 }
 
 // TestOtherOptions: a run without Untagged sweeps nothing that is only untagged, and

@@ -271,10 +271,14 @@ func (c *repository) everSeen(m *mark) map[digest.Digest]bool {
 	return seen
 }
 
-// findReferrers asks every manifest what it refers to. One that cannot be read may
-// refer to anything.
+// findReferrers asks every manifest what it refers to, also one that was unlinked: it
+// comes back with its subject. One that cannot be read may refer to anything.
 func (r *collector) findReferrers(ctx context.Context, m *mark, c *repository) error {
-	return r.eachNames(ctx, m, slices.Collect(maps.Keys(c.revisions)), func(d digest.Digest, n names, err error) error {
+	all := slices.AppendSeq(slices.Clone(m.unlinked[c.name]), maps.Keys(c.revisions))
+	return r.eachNames(ctx, m, all, func(d digest.Digest, n names, err error) error {
+		if errors.Is(err, fs.ErrNotExist) && !c.revisions[d] {
+			return nil // swept
+		}
 		if err != nil {
 			c.unreadable(d, err)
 		} else if n.subject != "" {
