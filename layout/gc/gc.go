@@ -185,6 +185,9 @@ func (r *collector) look(ctx context.Context) (m *mark, err error) {
 	if listed != nil {
 		m.doubt(listed)
 	}
+	if r.reg.IsRemote() && m.repositories.Load() == 0 && r.report.Store.Files > 0 {
+		m.doubt(fmt.Errorf("there are blobs and no repository, as in a store that is half copied: delete %s by hand if all is to go", layout.RawBlobs))
+	}
 	return m, nil
 }
 

@@ -7,6 +7,8 @@ import (
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
+
+	"registryfs/drivers/drivertest"
 )
 
 const day = 24 * time.Hour
@@ -348,6 +350,16 @@ func TestNoRepositories(t *testing.T) {
 		t.Errorf("report: %s", describe(report))
 	}
 	s.wantBlobs([]digest.Digest{d})
+	remote := scene{t, drivertest.Remote(s.d)}
+	if report := remote.run(now); len(report.Held) == 0 {
+		t.Errorf("in a bucket: %s", describe(report))
+	}
+	s.wantBlobs([]digest.Digest{d})
+	remote.push("app", "latest", "image")
+	remote.wantClean(remote.run(now))
+	if s.has(blobPath(d)) {
+		t.Error("in a bucket with a repository nothing is swept")
+	}
 }
 
 // TestOddNames: a repository of a name that is not known here needs blobs too. A
