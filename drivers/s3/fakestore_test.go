@@ -6,6 +6,7 @@ import (
 	"encoding/xml"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -33,7 +34,8 @@ type fakeStore struct {
 	mu       sync.Mutex // guards the following
 	objects  map[string]fakeObject
 	uploads  map[string]map[int]fakeObject
-	requests []string // their kinds
+	targets  map[string]string // the keys of uploads
+	requests []string          // their kinds
 	headers  map[string]http.Header
 	nextID   int
 }
@@ -45,7 +47,7 @@ type fakeObject struct {
 }
 
 func newFakeStore(t *testing.T) *fakeStore {
-	s := &fakeStore{t: t, objects: map[string]fakeObject{}, uploads: map[string]map[int]fakeObject{}, headers: map[string]http.Header{}}
+	s := &fakeStore{t: t, objects: map[string]fakeObject{}, uploads: map[string]map[int]fakeObject{}, targets: map[string]string{}, headers: map[string]http.Header{}}
 	server := httptest.NewServer(s)
 	t.Cleanup(server.Close)
 	s.url = server.URL
@@ -131,6 +133,10 @@ func (s *fakeStore) header(kind string) http.Header {
 func kindOf(r *http.Request, key string) string {
 	q := r.URL.Query()
 	switch {
+	case r.Method == "GET" && q.Has("uploads"):
+		return "ListUploads"
+	case r.Method == "GET" && q.Has("uploadId"):
+		return "ListParts"
 	case r.Method == "GET" && key == "":
 		return "List"
 	case r.Method == "GET" || r.Method == "HEAD":
@@ -175,6 +181,8 @@ func (s *fakeStore) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch kind {
 	case "List":
 		s.list(w, r.URL.Query())
+	case "ListUploads":
+		s.listUploads(w, r.URL.Query())
 	case "GET", "HEAD":
 		s.get(w, r, key)
 	case "Put":
@@ -212,6 +220,7 @@ func (s *fakeStore) multipart(w http.ResponseWriter, r *http.Request, kind, key 
 		s.nextID++
 		id = fmt.Sprint("upload-", s.nextID)
 		s.uploads[id] = map[int]fakeObject{}
+		s.targets[id] = key
 		fmt.Fprintf(w, "<InitiateMultipartUploadResult><UploadId>%s</UploadId></InitiateMultipartUploadResult>", id)
 		return
 	}
@@ -222,6 +231,12 @@ func (s *fakeStore) multipart(w http.ResponseWriter, r *http.Request, kind, key 
 	}
 	n, _ := strconv.Atoi(q.Get("partNumber"))
 	switch kind {
+	case "ListParts":
+		fmt.Fprint(w, "<ListPartsResult>")
+		for n, p := range parts {
+			fmt.Fprintf(w, "<Part><PartNumber>%d</PartNumber><Size>%d</Size><LastModified>%s</LastModified></Part>", n, len(p.content), p.mtime.Format(time.RFC3339))
+		}
+		fmt.Fprint(w, "</ListPartsResult>")
 	case "CopyPart":
 		if body, ok = s.source(w, r); !ok {
 			return
@@ -261,6 +276,25 @@ func (s *fakeStore) multipart(w http.ResponseWriter, r *http.Request, kind, key 
 		o := s.store(key, content, fmt.Sprintf("%x-%d", md5.Sum(content), len(in.Part)))
 		fmt.Fprintf(w, `<CompleteMultipartUploadResult><ETag>"%s"</ETag></CompleteMultipartUploadResult>`, o.etag)
 	}
+}
+
+// listUploads lists two uploads a page.
+func (s *fakeStore) listUploads(w http.ResponseWriter, q url.Values) {
+	ids := slices.Sorted(maps.Keys(s.uploads))
+	ids = slices.DeleteFunc(ids, func(id string) bool {
+		return !strings.HasPrefix(s.targets[id], q.Get("prefix")) || id <= q.Get("upload-id-marker")
+	})
+	more := len(ids) > 2
+	ids = ids[:min(2, len(ids))]
+	fmt.Fprintf(w, "<ListMultipartUploadsResult><IsTruncated>%v</IsTruncated><EncodingType>url</EncodingType>", more)
+	for i, id := range ids {
+		key := url.QueryEscape(s.targets[id])
+		if more && i == 1 {
+			fmt.Fprintf(w, "<NextKeyMarker>%s</NextKeyMarker><NextUploadIdMarker>%s</NextUploadIdMarker>", key, id)
+		}
+		fmt.Fprintf(w, "<Upload><Key>%s</Key><UploadId>%s</UploadId><Initiated>2024-01-01T00:00:00Z</Initiated></Upload>", key, id)
+	}
+	fmt.Fprint(w, "</ListMultipartUploadsResult>")
 }
 
 // source is what a copy is made of.

@@ -55,8 +55,8 @@
 //
 // # Uploads
 //
-// An upload in progress of which the newest file is older than UploadAge is removed,
-// whatever else the run can do. So is what any other write has left that never ended,
+// An upload in progress of which the newest file, or part in a bucket, is older than
+// UploadAge is removed, whatever else the run can do. So is what any other write has left that never ended,
 // but for that of an upload which goes on.
 //
 // # What stays unsafe

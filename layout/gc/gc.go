@@ -69,7 +69,8 @@ type collector struct {
 	window time.Duration // as the constant; 0 looks before each removal
 
 	known known
-	reads chan struct{} // held by manifests that are being read
+	gone  set[layout.RawPath] // uploads that were removed
+	reads chan struct{}       // held by manifests that are being read
 
 	blobs [shards]*sorter // "hex time size"
 	swept [shards]*sorter // "hex"

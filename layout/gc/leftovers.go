@@ -26,6 +26,9 @@ func (r *collector) removeLeftovers(ctx context.Context) error {
 		}
 		goesOn := false
 		if dir, ok := uploadOf(f.Path); err == nil && ok {
+			if r.gone.has(dir) {
+				continue
+			}
 			goesOn, err = r.isYoungBelow(ctx, dir)
 		}
 		if err == nil && !goesOn && !r.DryRun {

@@ -50,8 +50,9 @@ func TestLeftovers(t *testing.T) {
 		filepath.Join(dir, uploadsPath, "old"):             false,
 	}
 	o := Options{MinAge: 9 * day, UploadAge: 2 * day}
+	var dry *Report
 	for _, o := range []Options{{MinAge: 9 * day}, {MinAge: 9 * day, UploadAge: 2 * day, DryRun: true}} {
-		s.run(o)
+		dry = s.run(o)
 		for local := range is {
 			if _, err := os.Stat(local); err != nil {
 				t.Errorf("%+v: %v", o, err)
@@ -60,8 +61,11 @@ func TestLeftovers(t *testing.T) {
 	}
 	r := s.run(o)
 	s.wantClean(r)
-	if want := (Count{2, 8}); r.Leftovers != want || r.Uploads.Files != 1 {
-		t.Errorf("removed %v and %d uploads, want %v and 1", r.Leftovers, r.Uploads.Files, want)
+	if want, upload := (Count{2, 8}), (Count{1, 45}); r.Leftovers != want || r.Uploads != upload {
+		t.Errorf("removed %v and uploads %v, want %v and %v", r.Leftovers, r.Uploads, want, upload)
+	}
+	if dry.Leftovers != r.Leftovers || dry.Uploads != r.Uploads {
+		t.Errorf("a dry run said %v and uploads %v", dry.Leftovers, dry.Uploads)
 	}
 	for local, want := range is {
 		if _, err := os.Stat(local); (err == nil) != want {

@@ -24,7 +24,7 @@ func (r *collector) sweepNow(ctx context.Context, m *mark) error {
 	if len(m.doubts) > 0 || len(r.report.Failed) > 0 {
 		return nil
 	}
-	held := failedSet{of: map[digest.Digest]bool{}}
+	var held set[digest.Digest]
 	err := r.eachUnreferenced(ctx, m, "remove tags", func(c candidate) error {
 		r.report.update(func() { r.report.Unreferenced.add(c.size) })
 		if c.isYoung(r.cutoff) && r.MinAge > 0 {
@@ -63,7 +63,7 @@ func (r *collector) sweepNow(ctx context.Context, m *mark) error {
 }
 
 // removeNames removes some of what leads to a blob. Where that fails the blob is held.
-func (r *collector) removeNames(ctx context.Context, c candidate, held *failedSet, which func(heldBy) bool) {
+func (r *collector) removeNames(ctx context.Context, c candidate, held *set[digest.Digest], which func(heldBy) bool) {
 	for _, h := range c.held {
 		if !which(h) {
 			continue
@@ -96,21 +96,25 @@ func (r *collector) eachUnreferenced(ctx context.Context, m *mark, step string, 
 	return errors.Join(failed, g.Wait())
 }
 
-type failedSet struct {
+// set may be used in parallel.
+type set[T comparable] struct {
 	mu sync.Mutex // guards of
-	of map[digest.Digest]bool
+	of map[T]bool
 }
 
-func (s *failedSet) add(d digest.Digest) {
+func (s *set[T]) add(v T) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.of[d] = true
+	if s.of == nil {
+		s.of = map[T]bool{}
+	}
+	s.of[v] = true
 }
 
-func (s *failedSet) has(d digest.Digest) bool {
+func (s *set[T]) has(v T) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.of[d]
+	return s.of[v]
 }
 
 // sweep removes a noted blob, after the names that no registry follows to it.

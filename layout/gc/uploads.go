@@ -2,6 +2,8 @@ package gc
 
 import (
 	"context"
+	"errors"
+	"io/fs"
 	"maps"
 	"slices"
 	"time"
@@ -41,18 +43,42 @@ func (r *collector) removeUploads(ctx context.Context, p layout.Repository, uplo
 			continue
 		}
 		g.Go(func() error {
-			goesOn, err := r.isYoungBelow(ctx, p.UploadDir(id))
-			if err == nil && !goesOn && !r.DryRun {
+			dir := p.UploadDir(id)
+			goesOn, err := r.isYoungBelow(ctx, dir)
+			if goesOn || err != nil {
+				if err != nil {
+					r.report.fail(err)
+				}
+				return ctx.Err()
+			}
+			// In a bucket what has come of it so far is one, and no file.
+			left, err := r.removeLeftoversOf(ctx, dir)
+			if err == nil && !r.DryRun {
 				err = p.RemoveUpload(ctx, id)
 			}
-			switch {
-			case err != nil:
+			if err != nil {
 				r.report.fail(err)
-			case !goesOn:
-				r.report.update(func() { r.report.Uploads.add(u.bytes) })
+				return ctx.Err()
 			}
-			return ctx.Err()
+			r.gone.add(dir)
+			r.report.update(func() { r.report.Uploads.add(u.bytes + left) })
+			return nil
 		})
 	}
 	return g.Wait()
+}
+
+// removeLeftoversOf removes what writes have left of an upload, and tells how much.
+func (r *collector) removeLeftoversOf(ctx context.Context, dir layout.RawPath) (bytes int64, err error) {
+	tree := r.reg.Raw()
+	for f, err := range tree.Leftovers(ctx, dir) {
+		if err == nil && !r.DryRun {
+			err = tree.RemoveLeftover(ctx, f.Path)
+		}
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return 0, err
+		}
+		bytes += f.Size
+	}
+	return bytes, nil
 }
