@@ -105,6 +105,7 @@ type checker struct {
 	slots chan struct{} // held for a request
 	start time.Time
 	rate  *pacer
+	cache bool // the store is that of a pull-through cache
 
 	blobs  *table
 	others map[layout.Key]int64 // sizes of blobs that are not named by sha256
@@ -127,6 +128,10 @@ type checker struct {
 const maxFindings = 100_000
 
 func (c *checker) run(ctx context.Context) error {
+	var err error
+	if c.cache, err = c.reg.IsPullThroughCache(ctx); err != nil {
+		c.found(Finding{Kind: Unreadable, Path: "/", Detail: err.Error()})
+	}
 	if err := c.listBlobs(ctx); err != nil {
 		return err
 	}
@@ -251,7 +256,16 @@ func (c *checker) slot(ctx context.Context) (done func(), err error) {
 	}
 }
 
+// mayBe reports whether a kind of finding is none in this store: a pull-through
+// cache fetches a manifest before its layers, and forgets each by itself.
+func (c *checker) mayBe(k Kind) bool {
+	return c.cache && (k == Missing || k == Dangling || k == Unlinked || k == Outdated)
+}
+
 func (c *checker) found(f Finding) {
+	if c.mayBe(f.Kind) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.counts[f.Kind]++
@@ -274,6 +288,9 @@ func (c *checker) corrupt(b blob, d digest.Digest, detail string) {
 
 // want notes content that would repair what was found.
 func (c *checker) want(d digest.Digest, as Kind) {
+	if c.mayBe(as) {
+		return
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.wanted) < maxFindings {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/opencontainers/go-digest"
+
 	"registryfs/drivers"
 	"registryfs/drivers/drivertest"
 	"registryfs/layout"
@@ -37,7 +39,8 @@ func TestResume(t *testing.T) {
 		t.Errorf("the third run passed over %d and read %d blobs, want none and 60", third.Passed, third.Verified)
 	}
 	// The record says when, and a blob that has changed since is read.
-	m, l := s.image("app", "v0", "0")
+	m := digest.Digest(s.content(s.reg.Repository("app").TagLink("v0")))
+	l := digest.FromString("layer of 0")
 	record := s.content(layout.RawPath(fmt.Sprintf("/registryfs/check/verified/sha256/%s", m.Encoded()[:2])))
 	if today := time.Now().UTC().Format("2006-01-02T"); !strings.Contains(record, m.Encoded()) || !strings.Contains(record, today) {
 		t.Errorf("record: %s", record)

@@ -18,6 +18,8 @@
 //
 //   - links named by a sha512 digest that hold a sha256 one: so a registry keeps a
 //     blob that was pushed by its sha512
+//   - layers that clients get from elsewhere, without a link or not in the store
+//   - what is not there in a pull-through cache, which fetches it when it is asked for
 //   - the signatures that registries up to 2.4 kept beside manifests of schema 1
 //   - uploads in progress that say when they began, and whatever is younger than
 //     Options.MinAge of uploads, leftovers and repositories without manifests

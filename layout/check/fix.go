@@ -62,7 +62,7 @@ func (f Fix) String() string {
 
 // plan notes a repair.
 func (c *checker) plan(f Fix) {
-	if !c.o.Repair && !c.o.DryRun {
+	if !c.o.Repair && !c.o.DryRun || c.mayBe(f.Kind) {
 		return
 	}
 	c.mu.Lock()

@@ -83,8 +83,12 @@ func (r *repository) parts(ctx context.Context, d digest.Digest) (layout.Parts, 
 
 // layer checks one blob that the manifest names.
 func (r *repository) layer(ctx context.Context, manifest digest.Digest, part layout.Part) {
-	finding := Finding{Path: layout.RawBlob(part.Digest), Digest: part.Digest}
-	b, ok, err := r.c.blob(ctx, part.Digest)
+	d := part.Digest
+	if target, ok := r.aliases[layout.KeyOf(d)]; ok {
+		d = target
+	}
+	finding := Finding{Path: layout.RawBlob(d), Digest: d}
+	b, ok, err := r.c.blob(ctx, d)
 	if err != nil {
 		finding.Kind, finding.Detail = Unreadable, err.Error()
 		r.found(finding)
@@ -102,35 +106,37 @@ func (r *repository) layer(ctx context.Context, manifest digest.Digest, part lay
 	case !ok && part.Elsewhere:
 		return
 	case !ok:
-		r.c.want(part.Digest, Missing)
+		r.c.want(d, Missing)
 		finding.Kind, finding.Detail = Missing, fmt.Sprintf("manifest %s names it", manifest)
 		r.found(finding)
 		return
 	case part.Size > 0 && part.Size != b.size:
-		r.wrongSize(ctx, manifest, part, b)
+		r.wrongSize(ctx, manifest, d, part.Size, b)
 	}
 	link := r.p.LayerLink(part.Digest)
-	if linked || r.partly.Load() || !r.isAbsent(ctx, link) {
+	if linked || part.Elsewhere || r.partly.Load() || !r.isAbsent(ctx, link) {
 		return
 	}
 	finding.Kind, finding.Path, finding.Detail = Unlinked, link, fmt.Sprintf("manifest %s names it, and it is in the store", manifest)
 	r.found(finding)
-	r.c.plan(Fix{Kind: Unlinked, Do: WriteLink, Path: link, Link: part.Digest})
+	if d.Algorithm() == digest.SHA256 { // the name of any other does not say what it held
+		r.c.plan(Fix{Kind: Unlinked, Do: WriteLink, Path: link, Link: d})
+	}
 }
 
-// wrongSize finds out whether the blob or the manifest is wrong.
-func (r *repository) wrongSize(ctx context.Context, manifest digest.Digest, part layout.Part, b blob) {
+// wrongSize finds out whether the blob d is wrong, or the manifest that says size.
+func (r *repository) wrongSize(ctx context.Context, manifest, d digest.Digest, size int64, b blob) {
 	if b.index >= 0 && isMarked(r.c.blobs.bad, b.index) {
 		return
 	}
-	switch verdict, err := r.c.verify(ctx, part.Digest, b.size); {
+	switch verdict, err := r.c.verify(ctx, d, b.size); {
 	case verdict == isOther:
-		r.c.corrupt(b, part.Digest, err.Error())
+		r.c.corrupt(b, d, err.Error())
 	case verdict == isSame:
 		r.found(Finding{Kind: WrongSize, Path: layout.RawBlob(manifest), Digest: manifest,
-			Detail: fmt.Sprintf("it says that %s has %d bytes, there are %d", part.Digest, part.Size, b.size)})
+			Detail: fmt.Sprintf("it says that %s has %d bytes, there are %d", d, size, b.size)})
 	case verdict == isUnknown && ctx.Err() == nil:
-		r.found(Finding{Kind: Unreadable, Path: layout.RawBlob(part.Digest), Digest: part.Digest, Detail: err.Error()})
+		r.found(Finding{Kind: Unreadable, Path: layout.RawBlob(d), Digest: d, Detail: err.Error()})
 	}
 }
 

@@ -32,6 +32,8 @@ type repository struct {
 	revisions map[layout.Key]bool // links by their name: there is something to read
 	tagged    map[layout.Key]bool // what tags point to
 
+	aliases map[layout.Key]digest.Digest // what layer links say that are not named by sha256
+
 	mu     sync.Mutex                  // guards the following while manifests are read
 	layers map[layout.Key]bool         // links by their name
 	edges  map[layout.Key][]layout.Key // to children, and from subjects to referrers
@@ -44,6 +46,7 @@ func (c *checker) checkRepository(ctx context.Context, p layout.Repository) erro
 		layers:    map[layout.Key]bool{},
 		revisions: map[layout.Key]bool{},
 		tagged:    map[layout.Key]bool{},
+		aliases:   map[layout.Key]digest.Digest{},
 		edges:     map[layout.Key][]layout.Key{},
 	}
 	for f, err := range p.Files(ctx) {
@@ -131,6 +134,9 @@ func (r *repository) link(ctx context.Context, f layout.File, lost Kind) (there,
 		fix.Kind, fix.Cached = Misnamed, f.Kind != layout.FileTagIndex
 		r.c.plan(fix)
 		f.Target = f.Name
+	}
+	if f.Kind == layout.FileLayer && !canonical {
+		r.aliases[layout.KeyOf(f.Name)] = f.Target
 	}
 	b, found, err := r.c.blob(ctx, f.Target)
 	if err != nil {
