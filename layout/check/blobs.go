@@ -31,7 +31,7 @@ func (c *checker) listBlobs(ctx context.Context) error {
 		alg := digest.Algorithm(e.Name)
 		switch {
 		case !e.Dir:
-			c.stray(dir, e.Entry, "a file among the algorithms")
+			c.strayBlob(dir, e.Entry, "a file among the algorithms")
 		case alg.Available():
 			if err := c.listAlgorithm(gctx, alg, dir, g); err != nil {
 				c.found(Finding{Kind: Unreadable, Path: dir, Detail: err.Error()})
@@ -45,7 +45,7 @@ func (c *checker) listBlobs(ctx context.Context) error {
 	}
 	c.blobs.seal()
 	return c.blobs.each(func(b blob) error {
-		if d := b.key.SHA256(); b.size == 0 && d != digest.FromBytes(nil) {
+		if d := b.key.SHA256(); b.size == 0 && c.isMine(b.key[0]) && d != digest.FromBytes(nil) {
 			c.corrupt(b, d, "it is empty")
 		}
 		return nil
@@ -60,7 +60,7 @@ func (c *checker) listAlgorithm(ctx context.Context, alg digest.Algorithm, dir l
 		}
 		shard := dir.Join(e.Name)
 		if !e.Dir {
-			c.stray(shard, e.Entry, "a file among the shards")
+			c.strayBlob(shard, e.Entry, "a file among the shards")
 			continue
 		}
 		g.Go(func() error {
@@ -83,8 +83,7 @@ func (c *checker) listShard(ctx context.Context, alg digest.Algorithm, dir layou
 		case err != nil:
 			return err
 		case f.Blob == "":
-			c.addSource(f.Path, false)
-			c.stray(f.Path, f.Entry, "no registry looks here for a blob")
+			c.strayBlob(f.Path, f.Entry, "no registry looks here for a blob")
 			continue
 		case alg == digest.SHA256:
 			records = appendRecord(records, f.Blob, f.Size, f.ModTime)
@@ -120,7 +119,15 @@ func (c *checker) listUnknown(ctx context.Context, dir layout.RawPath) error {
 		if strings.HasSuffix(string(f.Path), "/data") {
 			detail += ", and its garbage-collect stops here"
 		}
-		c.stray(f.Path, f.Entry, detail)
+		c.strayBlob(f.Path, f.Entry, detail)
 	}
 	return nil
+}
+
+// strayBlob reports a file that is no blob. Of all shards the first one does it.
+func (c *checker) strayBlob(p layout.RawPath, e layout.Entry, detail string) {
+	c.addSource(p, false)
+	if c.o.Shard == 1 {
+		c.stray(p, e, detail)
+	}
 }

@@ -117,8 +117,9 @@ type checker struct {
 	counts   map[Kind]int64
 	findings []Finding // the first maxFindings
 	fixes    []Fix
-	wanted   map[digest.Digest]Kind // content that is lost or damaged, and as what it was found
-	sources  []source               // where it may be
+	wanted   map[digest.Digest]Kind   // content that is lost or damaged, and as what it was found
+	sources  []source                 // where it may be
+	looked   map[layout.RawPath]error // sources, and why they must not go
 	repairs  map[fixed]bool
 	failed   int64
 	mended   int64 // faults that are none any more
@@ -227,7 +228,7 @@ func (c *checker) blob(ctx context.Context, d digest.Digest) (b blob, ok bool, e
 		return blob{}, false, err
 	}
 	defer done()
-	desc, err := c.reg.Blobs().Stat(ctx, d)
+	e, err := c.reg.Raw().Stat(ctx, layout.RawBlob(d)) // past what is remembered
 	if errors.Is(err, fs.ErrNotExist) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
@@ -236,7 +237,7 @@ func (c *checker) blob(ctx context.Context, d digest.Digest) (b blob, ok bool, e
 		}
 		return blob{}, false, nil
 	}
-	return blob{key: s, size: desc.Size, index: -1}, err == nil, err
+	return blob{key: s, size: e.Size, mtime: e.ModTime.Unix(), index: -1}, err == nil, err
 }
 
 // use notes that something leads to the blob.

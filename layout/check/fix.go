@@ -37,7 +37,9 @@ type Fix struct {
 	// it, or flush its cache.
 	Cached bool `json:"cached,omitempty"`
 
-	hidden bool // From is a leftover
+	hidden  bool           // From is a leftover
+	current bool           // Path is the current link of a tag
+	source  layout.RawPath // what may have the content of a blob, and is removed
 }
 
 // String says what the repair does.
@@ -80,6 +82,11 @@ func (c *checker) make(ctx context.Context, f Fix) error {
 		return c.writeLink(ctx, f)
 	case Restore:
 		return c.restore(ctx, f)
+	}
+	if err := c.isLeft(ctx, f); err != nil {
+		return err
+	}
+	switch f.Do {
 	case Remove:
 		return gone(raw.Delete(ctx, f.Path))
 	case RemoveAll:
@@ -88,6 +95,34 @@ func (c *checker) make(ctx context.Context, f Fix) error {
 		return gone(raw.RemoveLeftover(ctx, f.Path))
 	}
 	panic("check: no action " + f.Do)
+}
+
+// isLeft is errStale if somebody has gone on with what is to be removed.
+func (c *checker) isLeft(ctx context.Context, f Fix) error {
+	raw := c.reg.Raw()
+	files := raw.Walk(ctx, f.Path)
+	switch f.Do {
+	case Remove:
+		e, err := raw.Stat(ctx, f.Path)
+		if err == nil && !c.isOld(e.ModTime) {
+			return errStale
+		}
+		return gone(err)
+	case removeLeftover:
+		files = raw.Leftovers(ctx, layout.RawPath(path.Dir(string(f.Path))))
+	}
+	for file, err := range files {
+		if err != nil {
+			return err
+		}
+		if f.Do == removeLeftover && file.Path != f.Path {
+			continue
+		}
+		if file.Name == "startedat" || !c.isOld(file.ModTime) {
+			return errStale
+		}
+	}
+	return nil
 }
 
 // errStale says that somebody else was faster.
@@ -114,10 +149,37 @@ func (c *checker) writeLink(ctx context.Context, f Fix) error {
 		(f.Kind == NoCurrent || f.Kind == Unlinked) && !absent:
 		return errStale
 	}
+	if f.current {
+		if err := c.isOnly(ctx, f); err != nil {
+			return err
+		}
+	}
 	return c.put(ctx, f.Path, "", func(w io.Writer) error {
 		_, err := io.WriteString(w, string(f.Link))
 		return err
 	})
+}
+
+// isOnly is an error if the history of a tag is no longer the one digest that it is
+// to point to. It is errStale if the tag is gone.
+func (c *checker) isOnly(ctx context.Context, f Fix) error {
+	index := layout.RawPath(path.Dir(path.Dir(string(f.Path)))).Join("index")
+	var all []layout.RawPath
+	for file, err := range c.reg.Raw().Walk(ctx, index) {
+		if err != nil {
+			return err
+		}
+		if file.Name == "link" {
+			all = append(all, file.Path)
+		}
+	}
+	switch {
+	case len(all) == 0:
+		return errStale
+	case len(all) > 1 || path.Base(path.Dir(string(all[0]))) != f.Link.Encoded():
+		return fmt.Errorf("the tag's history has changed: it has %d digests", len(all))
+	}
+	return nil
 }
 
 // restore puts back the bytes of a blob. They are verified once more on the way.
@@ -140,7 +202,10 @@ func (c *checker) restore(ctx context.Context, f Fix) error {
 		return c.verify(ctx, d, desc.Size)
 	}
 	is, err := put()
-	if is != isOther {
+	switch is {
+	case isGone:
+		return errStale
+	case isSame, isUnknown:
 		return err
 	}
 	// A store far away compares sizes only, and has kept what was there.

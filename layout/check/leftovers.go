@@ -4,7 +4,6 @@ import (
 	"context"
 	"path"
 	"regexp"
-	"strings"
 
 	"registryfs/layout"
 )
@@ -24,13 +23,10 @@ func (c *checker) findLeftovers(ctx context.Context) error {
 			c.found(Finding{Kind: Unreadable, Path: root, Detail: err.Error()})
 			return nil
 		}
-		if c.o.Shard != 1 {
-			continue // one machine does it
+		c.addSource(f.Path, true)
+		if c.o.Shard == 1 { // one machine does it
+			c.leftover(f.Path, f.Entry, removeLeftover)
 		}
-		if strings.Contains(path.Base(string(f.Path)), "data.") {
-			c.addSource(f.Path, true)
-		}
-		c.leftover(f.Path, f.Entry, removeLeftover)
 	}
 	return nil
 }
@@ -41,7 +37,11 @@ func (c *checker) leftover(p layout.RawPath, e layout.Entry, do Action) {
 		return
 	}
 	c.found(Finding{Kind: Leftover, Path: p, Detail: "a crash has left it at " + e.ModTime.UTC().Format("2006-01-02 15:04:05")})
-	c.plan(Fix{Kind: Leftover, Do: do, Path: p})
+	f := Fix{Kind: Leftover, Do: do, Path: p}
+	if mayHaveBlob(p) {
+		f.source = p
+	}
+	c.plan(f)
 }
 
 // stray reports a file that no registry knows.
@@ -51,21 +51,4 @@ func (c *checker) stray(p layout.RawPath, e layout.Entry, detail string) {
 		return
 	}
 	c.found(Finding{Kind: Stray, Path: p, Detail: detail})
-}
-
-// source is a file that may have the content of a blob.
-type source struct {
-	path   layout.RawPath
-	hidden bool // it is a leftover
-}
-
-func (c *checker) addSource(p layout.RawPath, hidden bool) {
-	if !c.o.Repair && !c.o.DryRun {
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if len(c.sources) < maxFindings {
-		c.sources = append(c.sources, source{p, hidden})
-	}
 }

@@ -27,10 +27,13 @@ func (c *checker) repair(ctx context.Context) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		var err error
-		if !c.o.DryRun {
+		err := c.mayGo(f)
+		if err == nil && !c.o.DryRun {
 			err = c.make(ctx, f)
 			c.progress("repair", int64(i+1), int64(len(fixes)), 0)
+		}
+		if f.Do == Restore && err != nil {
+			c.looked[f.From] = errKept
 		}
 		c.note(f, err)
 	}
@@ -79,6 +82,7 @@ func (c *checker) note(f Fix, err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	switch {
+	case errors.Is(err, errKept):
 	case err != nil && !errors.Is(err, errStale):
 		c.failed++
 	case !c.o.DryRun:
@@ -87,34 +91,4 @@ func (c *checker) note(f Fix, err error) {
 	if c.o.Repaired != nil {
 		c.o.Repaired(f, err)
 	}
-}
-
-// planRestores looks for content that is missing or damaged in what crashed writes
-// and uploads have left.
-func (c *checker) planRestores(ctx context.Context) ([]Fix, error) {
-	var fixes []Fix
-	restore := func(d digest.Digest, s source) {
-		fixes = append(fixes, Fix{Kind: c.wanted[d], Do: Restore, Path: layout.RawBlob(d), From: s.path, Cached: c.wanted[d] == Corrupt, hidden: s.hidden})
-		delete(c.wanted, d)
-	}
-	if empty := digest.FromBytes(nil); c.wanted[empty] != "" {
-		restore(empty, source{})
-	}
-	for i, s := range c.sources {
-		if len(c.wanted) == 0 {
-			break
-		}
-		c.progress("look for lost content", int64(i+1), int64(len(c.sources)), 0)
-		hash := digest.SHA256.Digester()
-		if err := c.copySource(ctx, s, hash.Hash()); err != nil {
-			if ctx.Err() != nil {
-				return nil, ctx.Err()
-			}
-			continue // it is gone, or cannot be read: then it is of no use
-		}
-		if d := hash.Digest(); c.wanted[d] != "" {
-			restore(d, s)
-		}
-	}
-	return fixes, nil
 }

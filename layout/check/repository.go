@@ -225,6 +225,7 @@ type upload struct {
 	id      string
 	started bool // it says when
 	newest  time.Time
+	data    layout.RawPath // "" if it has none
 }
 
 func (r *repository) uploadFile(f layout.File) {
@@ -240,6 +241,7 @@ func (r *repository) uploadFile(f layout.File) {
 	case "startedat":
 		u.started = true
 	case "data":
+		u.data = f.Path
 		r.c.addSource(f.Path, false)
 	}
 	if f.ModTime.After(u.newest) {
@@ -256,7 +258,7 @@ func (r *repository) endUpload() {
 	}
 	dir := r.p.Path().Join("_uploads").Join(u.id)
 	r.found(Finding{Kind: Leftover, Path: dir, Detail: "an upload that does not say when it began: no registry removes it"})
-	r.c.plan(Fix{Kind: Leftover, Do: RemoveAll, Path: dir})
+	r.c.plan(Fix{Kind: Leftover, Do: RemoveAll, Path: dir, source: u.data})
 }
 
 // unreadable reports what the store does not show.

@@ -70,18 +70,18 @@ func (r *repository) endTag(ctx context.Context) {
 		if t.entries > 0 && r.isAbsent(ctx, link) {
 			finding.Kind, finding.Detail = NoCurrent, fmt.Sprintf("the tag points nowhere; manifests in its history: %d", t.entries)
 			r.found(finding)
-			if t.entries == 1 && t.onlyIs && r.revisions[layout.KeyOf(t.only)] {
-				r.c.plan(Fix{Kind: NoCurrent, Do: WriteLink, Path: link, Link: t.only})
+			if t.entries == 1 && t.onlyIs && r.revisions[layout.KeyOf(t.only)] && !r.partly.Load() {
+				r.c.plan(Fix{Kind: NoCurrent, Do: WriteLink, Path: link, Link: t.only, current: true})
 			}
 		}
 		return
 	case t.current.Problem != nil:
 		finding.Kind, finding.Detail = Damaged, t.current.Problem.Error()
 		r.found(finding)
-		if t.entries != 1 || !begins(t.only, t.rest) {
+		if t.entries != 1 || !begins(t.only, t.rest) || r.partly.Load() {
 			return
 		}
-		r.c.plan(Fix{Kind: Damaged, Do: WriteLink, Path: link, Link: t.only})
+		r.c.plan(Fix{Kind: Damaged, Do: WriteLink, Path: link, Link: t.only, current: true})
 		t.current.Target = t.only
 	case !t.recorded && !r.partly.Load():
 		finding.Kind, finding.Digest = Unrecorded, t.current.Target
