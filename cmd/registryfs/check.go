@@ -54,7 +54,7 @@ func checkCommand() *cli.Command {
 			valueFlag("shard", jobCategory, "check part `I/N` of the store", "all", shardSetter(&o)),
 			boolFlag("repair", jobCategory, "mend what can be mended without guessing", &o.Repair),
 			boolFlag("dry-run", jobCategory, "with --repair only list what it would do", &o.DryRun),
-			valueFlag("min-age", jobCategory, "`AGE` from which on what nobody finished is a leftover", "24h", ageSetter(&o.MinAge)),
+			valueFlag("min-age", jobCategory, "`AGE` from which on what nobody finished is a leftover, and what nothing leads to lost", "24h", ageSetter(&o.MinAge)),
 		),
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError{err.Error()} },
 		Action: func(c *cli.Context) error {

@@ -46,7 +46,7 @@ func (c *checker) listBlobs(ctx context.Context) error {
 	c.blobs.seal()
 	return c.blobs.each(func(b blob) error {
 		if d := b.key.SHA256(); b.size == 0 && c.isMine(b.key[0]) && d != digest.FromBytes(nil) {
-			c.corrupt(b, d, "it is empty")
+			c.corrupt(ctx, b, d, "it is empty")
 		}
 		return nil
 	})

@@ -112,8 +112,8 @@ type checker struct {
 
 	repositories, tags, manifests, bytes, verified, verifiedBytes, passed, done atomic.Int64
 
-	mu       sync.Mutex // guards the following, and calls of Found
-	absent   map[layout.Key]bool
+	mu       sync.Mutex          // guards the following, and calls of Found
+	absent   map[layout.Key]bool // of what need not be there
 	counts   map[Kind]int64
 	findings []Finding // the first maxFindings
 	fixes    []Fix
@@ -217,12 +217,6 @@ func (c *checker) blob(ctx context.Context, d digest.Digest) (b blob, ok bool, e
 			return b, ok, err
 		}
 	}
-	c.mu.Lock()
-	known := c.absent[s]
-	c.mu.Unlock()
-	if known {
-		return blob{}, false, nil
-	}
 	done, err := c.slot(ctx)
 	if err != nil {
 		return blob{}, false, err
@@ -230,14 +224,46 @@ func (c *checker) blob(ctx context.Context, d digest.Digest) (b blob, ok bool, e
 	defer done()
 	e, err := c.reg.Raw().Stat(ctx, layout.RawBlob(d)) // past what is remembered
 	if errors.Is(err, fs.ErrNotExist) {
+		return blob{}, false, nil
+	}
+	return blob{key: s, size: e.Size, mtime: e.ModTime.Unix(), index: -1}, err == nil, err
+}
+
+// optional is blob for what need not be there, and that many links or manifests
+// name: it is not looked for again if it was absent before.
+func (c *checker) optional(ctx context.Context, d digest.Digest) (b blob, ok bool, err error) {
+	s := layout.KeyOf(d)
+	c.mu.Lock()
+	known := c.absent[s]
+	c.mu.Unlock()
+	if known {
+		return blob{}, false, nil
+	}
+	b, ok, err = c.blob(ctx, d)
+	if err == nil && !ok {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		if len(c.absent) < maxFindings {
 			c.absent[s] = true
 		}
-		return blob{}, false, nil
 	}
-	return blob{key: s, size: e.Size, mtime: e.ModTime.Unix(), index: -1}, err == nil, err
+	return b, ok, err
+}
+
+// grace is how long a registry may take to end what it has begun.
+const grace = 10 * time.Second
+
+// settle waits until who wrote something at a time has done with it, before it is
+// looked at once more. Registries up to 3.0 write in place, and a tag is two files.
+func (c *checker) settle(ctx context.Context, written time.Time) {
+	wait := min(c.o.MinAge, grace)
+	if wait -= time.Since(written); wait <= 0 {
+		return
+	}
+	select {
+	case <-time.After(min(wait, grace)): // of a clock that is ahead
+	case <-ctx.Done():
+	}
 }
 
 // use notes that something leads to the blob.
@@ -278,13 +304,31 @@ func (c *checker) found(f Finding) {
 	}
 }
 
-// corrupt notes once that the bytes of a blob are not what they should be.
-func (c *checker) corrupt(b blob, d digest.Digest, detail string) {
-	if b.index >= 0 && mark(c.blobs.bad, b.index) {
-		return
+// corrupt notes once that the bytes of a blob are not what they should be. It reports
+// false if they are by now: it was being written.
+func (c *checker) corrupt(ctx context.Context, b blob, d digest.Digest, detail string) bool {
+	if b.index >= 0 && isMarked(c.blobs.bad, b.index) {
+		return true
+	}
+	c.settle(ctx, time.Unix(b.mtime, 0))
+	e, err := c.reg.Raw().Stat(ctx, layout.RawBlob(d))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) && ctx.Err() == nil {
+		c.found(Finding{Kind: Unreadable, Path: layout.RawBlob(d), Digest: d, Detail: err.Error()})
+	}
+	if err == nil && (e.Size != b.size || e.ModTime.Unix() != b.mtime) {
+		switch is, err := c.verify(ctx, d, e.Size); is {
+		case isSame:
+			return false
+		case isOther:
+			detail = err.Error()
+		}
+	}
+	if ctx.Err() != nil || b.index >= 0 && mark(c.blobs.bad, b.index) {
+		return true
 	}
 	c.want(d, Corrupt)
 	c.found(Finding{Kind: Corrupt, Path: layout.RawBlob(d), Digest: d, Detail: detail})
+	return true
 }
 
 // want notes content that would repair what was found.

@@ -123,7 +123,9 @@ func (c *checker) read(ctx context.Context, b blob, v *verified) error {
 		v.add(b, time.Now())
 	case isOther:
 		c.verified.Add(1)
-		c.corrupt(b, d, err.Error())
+		if !c.corrupt(ctx, b, d, err.Error()) {
+			break // it is verified at its next reading: the record has another time of it
+		}
 	case isUnknown:
 		c.found(Finding{Kind: Unreadable, Path: layout.RawBlob(d), Digest: d, Detail: err.Error()})
 	}

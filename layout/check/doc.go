@@ -12,7 +12,8 @@
 // does no harm: a file that nobody knows, a leftover of a crash, an index with
 // children that the repository does not have. Lost is what no tag or no link leads
 // to. A store may change meanwhile: before something counts as absent or damaged it
-// is looked at once more, by itself.
+// is looked at once more, by itself, and not before a registry can have ended what it
+// had begun.
 //
 // These are no findings:
 //
@@ -22,7 +23,8 @@
 //   - what is not there in a pull-through cache, which fetches it when it is asked for
 //   - the signatures that registries up to 2.4 kept beside manifests of schema 1
 //   - uploads in progress that say when they began, and whatever is younger than
-//     Options.MinAge of uploads, leftovers and repositories without manifests
+//     Options.MinAge of uploads, leftovers, repositories without manifests, and of
+//     what is lost
 //   - empty directories, symbolic links that lead nowhere, and names with other
 //     characters than a registry's driver allows: no driver shows them
 //

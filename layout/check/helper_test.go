@@ -23,11 +23,12 @@ type store struct {
 	t      *testing.T
 	driver drivers.StorageDriver
 	reg    *layout.Registry
+	kept   map[digest.Digest]string // to be put back by restore
 }
 
 func newStore(t *testing.T) *store {
 	d := inmemory.New()
-	return &store{t, d, layout.New(d, layout.Options{SpoolDir: t.TempDir(), IndexChildren: layout.IndexChildren{Mode: layout.ChildrenNone}})}
+	return &store{t: t, driver: d, reg: layout.New(d, layout.Options{SpoolDir: t.TempDir(), IndexChildren: layout.IndexChildren{Mode: layout.ChildrenNone}})}
 }
 
 func (s *store) write(p layout.RawPath, content string) {
@@ -43,6 +44,9 @@ func (s *store) remove(p layout.RawPath) {
 		s.t.Fatal(err)
 	}
 }
+
+// restore makes a blob what it was.
+func (s *store) restore(d digest.Digest) { s.write(layout.RawBlob(d), s.kept[d]) }
 
 // content is what the file holds, or "absent".
 func (s *store) content(p layout.RawPath) string {

@@ -34,6 +34,9 @@ func (r *repository) checkManifests(ctx context.Context) error {
 func (r *repository) manifest(ctx context.Context, s layout.Key) {
 	d := s.SHA256()
 	parts, err := r.parts(ctx, d)
+	if errors.Is(err, layout.ErrCorrupt) && !r.isCorrupt(ctx, d, err) {
+		parts, err = r.parts(ctx, d)
+	}
 	if ctx.Err() != nil {
 		return
 	}
@@ -46,8 +49,6 @@ func (r *repository) manifest(ctx context.Context, s layout.Key) {
 		finding.Kind, finding.Path = Dangling, r.p.RevisionLink(d)
 		finding.Detail = fmt.Sprintf("blob %s is not in the store", d)
 	case errors.Is(err, layout.ErrCorrupt):
-		b, _, _ := r.c.blobs.find(s)
-		r.c.corrupt(b, d, err.Error())
 		return
 	case errors.Is(err, layout.ErrManifestInvalid), errors.Is(err, layout.ErrTooLarge):
 		finding.Kind, finding.Detail = Invalid, err.Error()
@@ -63,6 +64,15 @@ func (r *repository) manifest(ctx context.Context, s layout.Key) {
 		r.layer(ctx, d, part)
 	}
 	r.children(d, parts)
+}
+
+// isCorrupt reports a manifest whose bytes are others, if they still are.
+func (r *repository) isCorrupt(ctx context.Context, d digest.Digest, err error) bool {
+	b, ok, _ := r.c.blob(ctx, d)
+	if !ok {
+		b = blob{index: -1} // it is gone, or not told: then its bytes were wrong
+	}
+	return r.c.corrupt(ctx, b, d, err.Error())
 }
 
 func (r *repository) parts(ctx context.Context, d digest.Digest) (layout.Parts, error) {
@@ -88,7 +98,11 @@ func (r *repository) layer(ctx context.Context, manifest digest.Digest, part lay
 		d = target
 	}
 	finding := Finding{Path: layout.RawBlob(d), Digest: d}
-	b, ok, err := r.c.blob(ctx, d)
+	look := r.c.blob
+	if part.Elsewhere {
+		look = r.c.optional
+	}
+	b, ok, err := look(ctx, d)
 	if err != nil {
 		finding.Kind, finding.Detail = Unreadable, err.Error()
 		r.found(finding)
@@ -131,7 +145,7 @@ func (r *repository) wrongSize(ctx context.Context, manifest, d digest.Digest, s
 	}
 	switch verdict, err := r.c.verify(ctx, d, b.size); {
 	case verdict == isOther:
-		r.c.corrupt(b, d, err.Error())
+		r.c.corrupt(ctx, b, d, err.Error())
 	case verdict == isSame:
 		r.found(Finding{Kind: WrongSize, Path: layout.RawBlob(manifest), Digest: manifest,
 			Detail: fmt.Sprintf("it says that %s has %d bytes, there are %d", d, size, b.size)})
@@ -183,7 +197,7 @@ func (r *repository) findUntagged() {
 		}
 	}
 	for s := range r.revisions {
-		if !r.tagged[s] {
+		if !r.tagged[s] && !r.young[s] {
 			d := s.SHA256()
 			r.found(Finding{Kind: Untagged, Path: r.p.RevisionLink(d), Digest: d, Detail: "no tag leads to it"})
 		}

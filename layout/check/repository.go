@@ -30,6 +30,7 @@ type repository struct {
 	dir    layout.RawPath // unknown one that has been reported
 
 	revisions map[layout.Key]bool // links by their name: there is something to read
+	young     map[layout.Key]bool // revisions whose tag, or index, may be on its way
 	tagged    map[layout.Key]bool // what tags point to
 
 	aliases map[layout.Key]digest.Digest // what layer links say that are not named by sha256
@@ -45,6 +46,7 @@ func (c *checker) checkRepository(ctx context.Context, p layout.Repository) erro
 		c: c, p: p,
 		layers:    map[layout.Key]bool{},
 		revisions: map[layout.Key]bool{},
+		young:     map[layout.Key]bool{},
 		tagged:    map[layout.Key]bool{},
 		aliases:   map[layout.Key]digest.Digest{},
 		edges:     map[layout.Key][]layout.Key{},
@@ -94,6 +96,9 @@ func (r *repository) file(ctx context.Context, f layout.File) {
 		there, ok := r.link(ctx, f, Dangling)
 		if ok && f.Name.Algorithm() == digest.SHA256 { // by others no registry stores manifests
 			r.revisions[layout.KeyOf(f.Name)] = there
+			if !r.c.isOld(f.ModTime) {
+				r.young[layout.KeyOf(f.Name)] = true
+			}
 		}
 	case layout.FileTagCurrent, layout.FileTagIndex:
 		r.tagFile(ctx, f)
@@ -138,7 +143,11 @@ func (r *repository) link(ctx context.Context, f layout.File, lost Kind) (there,
 	if f.Kind == layout.FileLayer && !canonical {
 		r.aliases[layout.KeyOf(f.Name)] = f.Target
 	}
-	b, found, err := r.c.blob(ctx, f.Target)
+	look := r.c.blob
+	if lost == Outdated {
+		look = r.c.optional
+	}
+	b, found, err := look(ctx, f.Target)
 	if err != nil {
 		r.unreadable(layout.RawBlob(f.Target), err)
 		return true, true
@@ -148,6 +157,9 @@ func (r *repository) link(ctx context.Context, f layout.File, lost Kind) (there,
 		return true, true
 	}
 	if lost == Dangling {
+		if finding.Kind == "" && r.isAbsent(ctx, f.Path) {
+			return false, false // both were removed meanwhile
+		}
 		r.c.want(f.Target, Dangling)
 	}
 	finding.Kind, finding.Digest, finding.Detail = lost, f.Target, fmt.Sprintf("blob %s is not in the store", f.Target)
@@ -161,6 +173,7 @@ func (r *repository) again(ctx context.Context, f layout.File) (layout.File, []b
 	if f.Problem == nil {
 		return f, nil, nil
 	}
+	r.c.settle(ctx, f.ModTime)
 	content, err := r.c.readLink(ctx, f.Path)
 	if err != nil {
 		return f, nil, err

@@ -132,7 +132,7 @@ func (c *checker) isSpare(ctx context.Context, d digest.Digest) error {
 	case isGone:
 		return seen
 	case isOther:
-		c.corrupt(b, d, err.Error())
+		c.corrupt(ctx, b, d, err.Error())
 	case isUnknown:
 		return fmt.Errorf("%w: %w", errKept, err)
 	}

@@ -21,6 +21,7 @@ type tag struct {
 	current *layout.File // nil if there is none
 	rest    []byte       // what is in it, if it is damaged
 
+	last     layout.File // of the index
 	entries  int
 	only     digest.Digest // the first entry of the index
 	onlyIs   bool          // there is something to read
@@ -47,6 +48,7 @@ func (r *repository) tagFile(ctx context.Context, f layout.File) {
 	if !ok {
 		return
 	}
+	t.last = f
 	if t.entries++; t.entries == 1 {
 		t.only, t.onlyIs = f.Name, there
 	}
@@ -67,7 +69,7 @@ func (r *repository) endTag(ctx context.Context) {
 	finding := Finding{Path: link, Tag: t.name}
 	switch {
 	case t.current == nil:
-		if t.entries > 0 && r.isAbsent(ctx, link) {
+		if t.entries > 0 && r.pointsNowhere(ctx, t) {
 			finding.Kind, finding.Detail = NoCurrent, fmt.Sprintf("the tag points nowhere; manifests in its history: %d", t.entries)
 			r.found(finding)
 			if t.entries == 1 && t.onlyIs && r.revisions[layout.KeyOf(t.only)] && !r.partly.Load() {
@@ -100,17 +102,35 @@ func (r *repository) pointsTo(ctx context.Context, d digest.Digest, finding Find
 	case err != nil:
 		r.unreadable(layout.RawBlob(d), err)
 	case !ok:
+		if r.hasMoved(ctx, finding.Path, d) {
+			return
+		}
 		r.c.want(d, Dangling)
 		finding.Kind, finding.Detail = Dangling, fmt.Sprintf("manifest %s is not in the store", d)
 		r.found(finding)
 	default:
 		r.c.use(b)
-		if _, linked := r.revisions[layout.KeyOf(d)]; linked || r.partly.Load() || !r.isAbsent(ctx, r.p.RevisionLink(d)) {
+		if _, linked := r.revisions[layout.KeyOf(d)]; linked || r.partly.Load() || !r.isAbsent(ctx, r.p.RevisionLink(d)) || r.hasMoved(ctx, finding.Path, d) {
 			return
 		}
 		finding.Kind, finding.Detail = Unlinked, fmt.Sprintf("the repository does not have manifest %s; push it again, or remove the tag", d)
 		r.found(finding)
 	}
+}
+
+// pointsNowhere reports whether a tag without a current link is neither being made,
+// for which its index is written first, nor being removed.
+func (r *repository) pointsNowhere(ctx context.Context, t *tag) bool {
+	r.c.settle(ctx, t.last.ModTime)
+	return r.isAbsent(ctx, r.p.TagLink(t.name)) && !r.isAbsent(ctx, t.last.Path)
+}
+
+// hasMoved reports whether a tag that pointed to d is gone, or points to another: a
+// registry that deletes a manifest removes its tags after it.
+func (r *repository) hasMoved(ctx context.Context, link layout.RawPath, d digest.Digest) bool {
+	content, err := r.c.readLink(ctx, link)
+	now := digest.Digest(content)
+	return errors.Is(err, fs.ErrNotExist) || err == nil && now != d && now.Validate() == nil
 }
 
 // begins reports whether rest may be all that a crash has left of d.
