@@ -174,8 +174,15 @@ func proves(info drivers.FileInfo, want digest.Digest) bool {
 	return drivers.ETag(info) == hex.EncodeToString(sum[:])
 }
 
+// maxLink is how long a link may be to be read: the longest digest has 135 bytes.
+const maxLink = 256
+
 // read reads a link.
 func (f *File) read(ctx context.Context, d drivers.StorageDriver) error {
+	if f.Size > maxLink {
+		f.Problem = fmt.Errorf("link %s: %w: %w: it has %d bytes", f.Path, ErrCorrupt, ErrLinkInvalid, f.Size)
+		return nil
+	}
 	content, err := d.GetContent(ctx, string(f.Path))
 	if err != nil {
 		return fmt.Errorf("read link %s: %w", f.Path, err)

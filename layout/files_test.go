@@ -16,6 +16,21 @@ import (
 	"registryfs/drivers/inmemory"
 )
 
+// TestFilesLongLink: what is too long for a link is not read.
+func TestFilesLongLink(t *testing.T) {
+	_, d := newRegistry(t, Options{})
+	put(t, d, tagCurrentLinkPath("app", "v1"), strings.Repeat("x", 1000))
+	counting := drivertest.NewCounting(d)
+	for f, err := range New(counting, Options{}).Repository("app").Files(t.Context()) {
+		if err != nil || !errors.Is(f.Problem, ErrLinkInvalid) || !errors.Is(f.Problem, ErrCorrupt) {
+			t.Errorf("file %s: problem %v, %v", f.Path, f.Problem, err)
+		}
+	}
+	if n := counting.Counts()["GetContent"]; n > 0 {
+		t.Errorf("it was read %d times", n)
+	}
+}
+
 func TestFiles(t *testing.T) {
 	r, d := newRegistry(t, Options{})
 	p := r.Repository("app")

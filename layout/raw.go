@@ -209,8 +209,7 @@ func (t RawTree) checkContent(ctx context.Context, p RawPath, u *Upload) (want, 
 
 // linkBytes is the content as far as it can be a link.
 func (u *Upload) linkBytes() ([]byte, error) {
-	const most = 256 // the longest digest has 135
-	if u.Size() > most {
+	if u.Size() > maxLink {
 		return nil, fmt.Errorf("%w: it has %d bytes", ErrLinkInvalid, u.Size())
 	}
 	return u.bytes()
