@@ -44,11 +44,17 @@ func (c *checker) listBlobs(ctx context.Context) error {
 		return err
 	}
 	c.blobs.seal()
-	return c.blobs.each(func(b blob) error {
-		if d := b.key.SHA256(); b.size == 0 && c.isMine(b.key[0]) && d != digest.FromBytes(nil) {
+	empty := func(d digest.Digest, b blob) {
+		if b.size == 0 && c.isMine(b.key[0]) && d != d.Algorithm().FromBytes(nil) {
 			c.corrupt(ctx, b, d, "it is empty")
 		}
-		return nil
+	}
+	for d, b := range c.others {
+		empty(d, b)
+	}
+	return c.blobs.each(func(b blob) error {
+		empty(b.key.SHA256(), b)
+		return ctx.Err()
 	})
 }
 
@@ -89,7 +95,7 @@ func (c *checker) listShard(ctx context.Context, alg digest.Algorithm, dir layou
 			records = appendRecord(records, f.Blob, f.Size, f.ModTime)
 		default:
 			c.mu.Lock()
-			c.others[layout.KeyOf(f.Blob)] = f.Size
+			c.others[f.Blob] = blob{key: layout.KeyOf(f.Blob), size: f.Size, mtime: f.ModTime.Unix(), index: -1}
 			c.mu.Unlock()
 		}
 		c.bytes.Add(f.Size)

@@ -88,7 +88,7 @@ func Run(ctx context.Context, reg *layout.Registry, o Options) (Summary, error) 
 		slots:  make(chan struct{}, o.Parallel),
 		start:  time.Now(),
 		blobs:  &table{limit: tableMemory},
-		others: map[layout.Key]int64{},
+		others: map[digest.Digest]blob{},
 		absent: map[layout.Key]bool{},
 		counts: map[Kind]int64{},
 		wanted: map[digest.Digest]Kind{},
@@ -108,9 +108,11 @@ type checker struct {
 	cache bool // the store is that of a pull-through cache
 
 	blobs  *table
-	others map[layout.Key]int64 // sizes of blobs that are not named by sha256
+	others map[digest.Digest]blob // those that are not named by sha256
 
 	repositories, tags, manifests, bytes, verified, verifiedBytes, passed, done atomic.Int64
+
+	any atomic.Bool // there is a repository, of whatever shard
 
 	mu       sync.Mutex          // guards the following, and calls of Found
 	absent   map[layout.Key]bool // of what need not be there
@@ -121,6 +123,7 @@ type checker struct {
 	sources  []source                 // where it may be
 	looked   map[layout.RawPath]error // sources, and why they must not go
 	repairs  map[fixed]bool
+	unkept   error // why the next run will not know what this one does
 	failed   int64
 	mended   int64 // faults that are none any more
 }
@@ -142,7 +145,7 @@ func (c *checker) run(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	if c.repositories.Load() == 0 && c.blobs.n == 0 && len(c.others) == 0 && c.o.Shards == 1 {
+	if !c.any.Load() && c.blobs.n == 0 && len(c.others) == 0 {
 		return ErrNoRegistry
 	}
 	if err := c.findUnreferenced(); err != nil {
@@ -158,7 +161,7 @@ func (c *checker) run(ctx context.Context) error {
 			return err
 		}
 	}
-	if err := c.record(ctx); err != nil {
+	if err := errors.Join(c.record(ctx), c.unkept); err != nil {
 		return fmt.Errorf("%w: %w", ErrNotRecorded, err)
 	}
 	return nil
@@ -177,6 +180,7 @@ func (c *checker) checkRepositories(ctx context.Context) error {
 			c.found(Finding{Kind: Unreadable, Path: p.Path(), Repository: p.Name(), Detail: err.Error()})
 			return nil
 		}
+		c.any.Store(true)
 		if h := fnv.New32a(); c.o.Shards > 1 {
 			h.Write([]byte(p.Name()))
 			if int(h.Sum32()%uint32(c.o.Shards)) != c.o.Shard-1 {
@@ -209,8 +213,8 @@ func (c *checker) findUnreferenced() error {
 // come since. An error says that the store does not tell; then it may be there.
 func (c *checker) blob(ctx context.Context, d digest.Digest) (b blob, ok bool, err error) {
 	s := layout.KeyOf(d)
-	if size, ok := c.others[s]; ok {
-		return blob{key: s, size: size, index: -1}, true, nil
+	if b, ok := c.others[d]; ok {
+		return b, true, nil
 	}
 	if d.Algorithm() == digest.SHA256 {
 		if b, ok, err = c.blobs.find(s); ok || err != nil {
@@ -307,7 +311,7 @@ func (c *checker) found(f Finding) {
 // corrupt notes once that the bytes of a blob are not what they should be. It reports
 // false if they are by now: it was being written.
 func (c *checker) corrupt(ctx context.Context, b blob, d digest.Digest, detail string) bool {
-	if b.index >= 0 && isMarked(c.blobs.bad, b.index) {
+	if c.isBad(b, d) {
 		return true
 	}
 	c.settle(ctx, time.Unix(b.mtime, 0))
@@ -323,12 +327,22 @@ func (c *checker) corrupt(ctx context.Context, b blob, d digest.Digest, detail s
 			detail = err.Error()
 		}
 	}
-	if ctx.Err() != nil || b.index >= 0 && mark(c.blobs.bad, b.index) {
+	if ctx.Err() != nil || c.isBad(b, d) || b.index >= 0 && mark(c.blobs.bad, b.index) {
 		return true
 	}
 	c.want(d, Corrupt)
 	c.found(Finding{Kind: Corrupt, Path: layout.RawBlob(d), Digest: d, Detail: detail})
 	return true
+}
+
+// isBad reports whether the blob was noted as corrupt.
+func (c *checker) isBad(b blob, d digest.Digest) bool {
+	if b.index >= 0 {
+		return isMarked(c.blobs.bad, b.index)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.wanted[d] == Corrupt
 }
 
 // want notes content that would repair what was found.

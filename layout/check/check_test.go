@@ -35,6 +35,9 @@ func TestNoRegistry(t *testing.T) {
 	if _, err := Run(t.Context(), reg, Options{}); !errors.Is(err, ErrNoRegistry) {
 		t.Errorf("Run of an empty store: %v, want %v", err, ErrNoRegistry)
 	}
+	if _, err := Run(t.Context(), reg, Options{Shard: 2, Shards: 3}); !errors.Is(err, ErrNoRegistry) {
+		t.Errorf("Run of a part of an empty store: %v, want %v", err, ErrNoRegistry)
+	}
 }
 
 // TestFindings breaks one thing at a time.

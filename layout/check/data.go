@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"time"
 
+	"github.com/opencontainers/go-digest"
 	"golang.org/x/sync/errgroup"
 
 	"registryfs/layout"
@@ -24,7 +25,8 @@ const saveEvery = time.Minute
 func (c *checker) readBlobs(ctx context.Context) error {
 	since, err := c.since(ctx)
 	if err != nil {
-		return err
+		c.notKept(err)
+		since = c.start
 	}
 	if within := c.start.Add(-c.o.Within); c.o.Within > 0 && within.Before(since) {
 		since = within
@@ -35,6 +37,11 @@ func (c *checker) readBlobs(ctx context.Context) error {
 			total += c.blobs.shards[b].n
 		}
 	}
+	for _, b := range c.others {
+		if c.isMine(b.key[0]) {
+			total++
+		}
+	}
 	c.done.Store(0)
 	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(min(readers, c.o.Parallel))
@@ -43,14 +50,28 @@ func (c *checker) readBlobs(ctx context.Context) error {
 			g.Go(func() error { return c.readShard(gctx, byte(b), since, total) })
 		}
 	}
+	for d, b := range c.others {
+		if c.isMine(b.key[0]) {
+			g.Go(func() error { return c.readOther(gctx, d, b, total) })
+		}
+	}
 	if err := g.Wait(); err != nil {
 		return err
 	}
 	err = c.reg.State().Delete(ctx, c.dataName())
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		c.notKept(err)
 	}
-	return err
+	return nil
+}
+
+// notKept notes that what the next run should know could not be kept. This one goes on.
+func (c *checker) notKept(err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unkept == nil {
+		c.unkept = err
+	}
 }
 
 // isMine reports whether this run reads the blobs whose digests begin with b.
@@ -88,7 +109,13 @@ func (c *checker) since(ctx context.Context) (time.Time, error) {
 func (c *checker) readShard(ctx context.Context, b byte, since time.Time, total int64) error {
 	v := verified{state: c.reg.State(), shard: b}
 	if err := v.load(ctx); err != nil {
-		return err
+		c.notKept(err)
+		v.closed = true
+	}
+	save := func(ctx context.Context) {
+		if err := v.save(ctx); err != nil {
+			c.notKept(err)
+		}
 	}
 	err := c.blobs.eachOf(b, func(b blob) error {
 		if v.holds(b, since) {
@@ -96,22 +123,37 @@ func (c *checker) readShard(ctx context.Context, b byte, since time.Time, total 
 			c.done.Add(1)
 			return nil
 		}
-		if err := c.read(ctx, b, &v); err != nil {
+		if err := c.read(ctx, b.key.SHA256(), b, &v); err != nil {
 			return err
 		}
 		c.progress("read blobs", c.done.Add(1), total, c.verifiedBytes.Load())
 		if time.Since(v.saved) > saveEvery {
-			return v.save(ctx)
+			save(ctx)
 		}
 		return nil
 	})
-	// What is verified is verified, also when the run is being ended.
-	return errors.Join(err, v.save(context.WithoutCancel(ctx)))
+	if err == nil {
+		v.keepOnly(func(k layout.Key) bool {
+			_, ok, err := c.blobs.find(k)
+			return ok || err != nil
+		})
+	}
+	save(context.WithoutCancel(ctx)) // what is verified is verified, also when the run is being ended
+	return err
+}
+
+// readOther verifies a blob that is not named by sha256. It is not recorded: there
+// are hardly any.
+func (c *checker) readOther(ctx context.Context, d digest.Digest, b blob, total int64) error {
+	if err := c.read(ctx, d, b, &verified{}); err != nil {
+		return err
+	}
+	c.progress("read blobs", c.done.Add(1), total, c.verifiedBytes.Load())
+	return nil
 }
 
 // read verifies one blob and records it.
-func (c *checker) read(ctx context.Context, b blob, v *verified) error {
-	d := b.key.SHA256()
+func (c *checker) read(ctx context.Context, d digest.Digest, b blob, v *verified) error {
 	verdict, err := c.verify(ctx, d, b.size)
 	if ctx.Err() != nil {
 		return ctx.Err()

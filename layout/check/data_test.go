@@ -2,6 +2,7 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -117,6 +118,78 @@ func TestPacer(t *testing.T) {
 	p.next = time.Now().Add(time.Hour)
 	if err := p.wait(ctx, 1); err == nil {
 		t.Error("a wait goes on after its context has ended")
+	}
+}
+
+// TestPace: a small blob counts for no more than its size.
+func TestPace(t *testing.T) {
+	s := newStore(t)
+	_, l := s.image("app", "v1", "one")
+	c := &checker{reg: s.reg, rate: &pacer{rate: 1}}
+	if is, err := c.verify(t.Context(), l, 12); is != isSame {
+		t.Fatal(is, err)
+	}
+	if latest := time.Now().Add(12 * time.Second); c.rate.next.After(latest) {
+		t.Errorf("12 bytes, one a second, have taken %s more", c.rate.next.Sub(latest))
+	}
+}
+
+// TestForget: the record of what was verified is no longer than the store.
+func TestForget(t *testing.T) {
+	s := newStore(t)
+	_, l := s.image("app", "v1", "one")
+	s.write(layout.RawBlob(digest.Digest("sha256:"+l.Encoded()[:2]+absent.Encoded()[2:])), "another of its shard")
+	record := layout.RawPath("/registryfs/check/verified/sha256/" + l.Encoded()[:2])
+	s.check(Options{Data: true})
+	if !strings.Contains(s.content(record), l.Encoded()) {
+		t.Fatalf("record: %s", s.content(record))
+	}
+	s.remove(layout.RawBlob(l))
+	s.check(Options{Data: true})
+	if strings.Contains(s.content(record), l.Encoded()) {
+		t.Errorf("record of what is gone: %s", s.content(record))
+	}
+}
+
+// TestOtherAlgorithm: blobs by other digests are read as well.
+func TestOtherAlgorithm(t *testing.T) {
+	s := newStore(t)
+	s.image("app", "v1", "one")
+	for _, content := range []string{"sound", "spoilt", "cut"} {
+		s.write(layout.RawBlob(digest.SHA512.FromString(content)), content)
+	}
+	spoilt, cut := layout.RawBlob(digest.SHA512.FromString("spoilt")), layout.RawBlob(digest.SHA512.FromString("cut"))
+	s.write(spoilt, "SPOILT")
+	s.write(cut, "")
+	want(t, "findings", s.check(Options{}).found, "corrupt "+short(cut))
+	out := s.check(Options{Data: true, Repair: true})
+	want(t, "findings of all data", out.found, "corrupt "+short(spoilt), "corrupt "+short(cut))
+	if out.Verified != 6 || out.Blobs != 6 {
+		t.Errorf("%d of %d blobs were verified, want 6 of 6", out.Verified, out.Blobs)
+	}
+}
+
+// readOnly takes nothing.
+type readOnly struct{ drivers.StorageDriver }
+
+func (r readOnly) PutContent(context.Context, string, []byte) error {
+	return drivers.ErrUnsupportedMethod{DriverName: r.Name()}
+}
+
+// TestReadOnly: where nothing can be kept all data is read all the same.
+func TestReadOnly(t *testing.T) {
+	s := newStore(t)
+	_, l := s.image("app", "v1", "one")
+	s.write(layout.RawBlob(l), "LAYER OF ONE")
+	for name, driver := range map[string]drivers.StorageDriver{
+		"read-only":  readOnly{s.driver},
+		"unreadable": unreadable{s.driver, func(path string) bool { return strings.HasPrefix(path, "/registryfs/check/") }},
+	} {
+		sum, err := Run(t.Context(), layout.New(driver, layout.Options{}), Options{Data: true})
+		if !errors.Is(err, ErrNotRecorded) || sum.Verified != 3 || sum.Findings[Corrupt] != 1 {
+			t.Errorf("%s: %+v, %v, want %v", name, sum, err, ErrNotRecorded)
+		}
+		s.check(Options{Data: true}) // leaves a record
 	}
 }
 

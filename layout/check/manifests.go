@@ -140,7 +140,7 @@ func (r *repository) layer(ctx context.Context, manifest digest.Digest, part lay
 
 // wrongSize finds out whether the blob d is wrong, or the manifest that says size.
 func (r *repository) wrongSize(ctx context.Context, manifest, d digest.Digest, size int64, b blob) {
-	if b.index >= 0 && isMarked(r.c.blobs.bad, b.index) {
+	if r.c.isBad(b, d) {
 		return
 	}
 	switch verdict, err := r.c.verify(ctx, d, b.size); {

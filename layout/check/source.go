@@ -124,7 +124,7 @@ func (c *checker) isSpare(ctx context.Context, d digest.Digest) error {
 	switch {
 	case !ok:
 		return seen
-	case b.index >= 0 && isMarked(c.blobs.bad, b.index):
+	case c.isBad(b, d):
 		return nil // it is put back from another copy
 	}
 	is, err := c.verify(ctx, d, b.size)

@@ -62,10 +62,10 @@ func (t *table) put(b byte, records []byte) error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	s := &t.shards[b]
-	s.n = int64(len(records) / recordSize)
+	n := int64(len(records) / recordSize)
 	if t.memory+int64(len(records)) <= t.limit {
 		t.memory += int64(len(records))
-		s.records = slices.Clip(records)
+		s.n, s.records = n, slices.Clip(records)
 		return nil
 	}
 	if t.spill == nil {
@@ -81,7 +81,7 @@ func (t *table) put(b byte, records []byte) error {
 	if _, err := t.spill.WriteAt(records, t.end); err != nil {
 		return fmt.Errorf("spill the list of blobs: %w", err)
 	}
-	s.offset = t.end
+	s.n, s.offset = n, t.end
 	t.end += int64(len(records))
 	return nil
 }

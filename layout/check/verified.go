@@ -21,6 +21,7 @@ type verified struct {
 
 	blobs   map[layout.Key]verification
 	changed bool
+	closed  bool // it could not be read, and is left alone
 	saved   time.Time
 }
 
@@ -64,7 +65,7 @@ func (v *verified) load(ctx context.Context) error {
 // save writes the record if it has changed.
 func (v *verified) save(ctx context.Context) error {
 	v.saved = time.Now()
-	if !v.changed {
+	if !v.changed || v.closed {
 		return nil
 	}
 	var content strings.Builder
@@ -86,6 +87,9 @@ func (v *verified) holds(b blob, since time.Time) bool {
 }
 
 func (v *verified) add(b blob, at time.Time) {
+	if v.blobs == nil {
+		return
+	}
 	v.blobs[b.key] = verification{b.size, b.mtime, at}
 	v.changed = true
 }
@@ -95,4 +99,11 @@ func (v *verified) remove(b blob) {
 		delete(v.blobs, b.key)
 		v.changed = true
 	}
+}
+
+// keepOnly forgets blobs that are gone.
+func (v *verified) keepOnly(is func(layout.Key) bool) {
+	before := len(v.blobs)
+	maps.DeleteFunc(v.blobs, func(k layout.Key, _ verification) bool { return !is(k) })
+	v.changed = v.changed || len(v.blobs) != before
 }

@@ -46,10 +46,10 @@ func (c *checker) verify(ctx context.Context, d digest.Digest, size int64) (verd
 	hash := d.Algorithm().Hash()
 	var off int64
 	for {
-		if err := c.rate.wait(ctx, len(buf)); err != nil {
+		n, err := b.ReadAt(ctx, buf[:], off)
+		if err := c.rate.wait(ctx, n); err != nil {
 			return isUnknown, err
 		}
-		n, err := b.ReadAt(ctx, buf[:], off)
 		hash.Write(buf[:n])
 		off += int64(n)
 		c.verifiedBytes.Add(int64(n))
@@ -76,7 +76,7 @@ type pacer struct {
 	next time.Time
 }
 
-// wait waits until n more bytes may be read.
+// wait waits until n more bytes may have been read.
 func (p *pacer) wait(ctx context.Context, n int) error {
 	if p.rate == 0 {
 		return ctx.Err()
