@@ -31,7 +31,7 @@ func (r *Registry) EachRepository(ctx context.Context, n int, fn func(context.Co
 func (r *Registry) EveryRepository(ctx context.Context, n int, fn func(context.Context, Repository, error) error) error {
 	return r.EachDirectory(ctx, n, func(ctx context.Context, d Directory, err error) error {
 		if err == nil {
-			err = d.checkNames(ctx)
+			err = d.CheckNames(ctx)
 		}
 		if !d.Exists && err == nil {
 			return nil
@@ -102,8 +102,9 @@ func (d *Directory) lookInto(ctx context.Context) (children []RepositoryName, er
 	return children, nil
 }
 
-// checkNames looks into the directories that can be no part of a name.
-func (d Directory) checkNames(ctx context.Context) error {
+// CheckNames is an error if there is a repository in one of the directories that can
+// be no part of a name. It is ErrNameInvalid if they could be read.
+func (d Directory) CheckNames(ctx context.Context) error {
 	for _, s := range d.Strays {
 		if !s.Dir || strings.HasPrefix(s.Name, "_") {
 			continue

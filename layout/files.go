@@ -74,8 +74,9 @@ const filesAtOnce = 1000
 // begin with '_', but not its nested repositories. Links have been read, past what
 // a walk has listed before; what the ETag of a listing proves is not asked for.
 //
-// An error that comes with a Path is of that file alone, and others follow; one
-// without ends it. What vanishes on the way is passed over.
+// An error that comes with a Path is of that file alone. One without ends the
+// directory, of which more files may be, and the next one follows; or all, if the
+// directories could not be listed. What vanishes on the way is passed over.
 func (p Repository) Files(ctx context.Context) iter.Seq2[File, error] {
 	return func(yield func(File, error) bool) {
 		for dir, err := range drivers.ListInfo(ctx, p.r.driver, repositoryPath(p.name)) {
@@ -117,10 +118,7 @@ func (p Repository) filesBelow(ctx context.Context, dir string, yield func(File,
 			break
 		}
 		if err != nil {
-			if flush() {
-				yield(File{}, fmt.Errorf("list files of %s: %w", p.name, err))
-			}
-			return false
+			return flush() && yield(File{}, fmt.Errorf("list files of %s: %w", p.name, err)) && ctx.Err() == nil
 		}
 		if batch = append(batch, info); len(batch) == filesAtOnce && !flush() {
 			return false

@@ -172,27 +172,43 @@ func (c *checker) isOld(t time.Time) bool { return c.start.Sub(t) >= c.o.MinAge 
 
 // checkRepositories goes through those of this shard.
 func (c *checker) checkRepositories(ctx context.Context) error {
-	return c.reg.EachRepository(ctx, c.o.Parallel, func(ctx context.Context, p layout.Repository, err error) error {
-		if err != nil && p.Name() == "" {
-			return err
+	return c.reg.EachDirectory(ctx, c.o.Parallel, func(ctx context.Context, d layout.Directory, err error) error {
+		if d.Exists {
+			c.any.Store(true)
 		}
-		if err != nil {
-			c.found(Finding{Kind: Unreadable, Path: p.Path(), Repository: p.Name(), Detail: err.Error()})
+		if !c.isOfShard(d.Name()) {
 			return nil
 		}
-		c.any.Store(true)
-		if h := fnv.New32a(); c.o.Shards > 1 {
-			h.Write([]byte(p.Name()))
-			if int(h.Sum32()%uint32(c.o.Shards)) != c.o.Shard-1 {
-				return nil
+		if err == nil {
+			err = d.CheckNames(ctx)
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			c.found(Finding{Kind: Unreadable, Path: d.Path(), Repository: d.Name(), Detail: err.Error()})
+		}
+		for _, f := range d.Strays {
+			if !f.Dir {
+				c.stray(f.Path, f.Entry, "a file among the repositories")
 			}
 		}
-		if err := c.checkRepository(ctx, p); err != nil {
+		if !d.Exists {
+			return nil
+		}
+		if err := c.checkRepository(ctx, d.Repository); err != nil {
 			return err
 		}
 		c.progress("check repositories", c.repositories.Add(1), 0, 0)
 		return ctx.Err()
 	})
+}
+
+// isOfShard reports whether this run checks the repository.
+func (c *checker) isOfShard(name layout.RepositoryName) bool {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return int(h.Sum32()%uint32(c.o.Shards)) == c.o.Shard-1
 }
 
 // findUnreferenced ends the look at links.

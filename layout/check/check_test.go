@@ -157,6 +157,7 @@ func TestFindings(t *testing.T) {
 		}, 0},
 		{"strays", func(s *store, m, l digest.Digest) []string {
 			paths := []string{
+				"repositories/README", repo + "README",
 				repo + "_manifests/tags/.DS_Store", repo + "_manifests/tags/v1/README", repo + "_layers/sha256/link",
 				repo + "_manifests/revisions/sha256/no-hex/link", repo + "_uploads/README", "blobs/sha256/README", "blobs/md5/d4/d4/data",
 				"blobs/sha256/00/" + l.Encoded() + "/data", "blobs/README",
@@ -309,4 +310,39 @@ func TestGoOn(t *testing.T) {
 			t.Errorf("call %d failed, and something was taken for absent: %v", n, out.Findings)
 		}
 	}
+}
+
+// TestGoOnBeside: what lies beside something that cannot be listed is checked.
+func TestGoOnBeside(t *testing.T) {
+	s := newStore(t)
+	old, _ := s.image("app", "v1", "one")
+	m, _ := s.image("team/app", "v1", "two")
+	p := s.reg.Repository("app")
+	s.write(p.TagLink("v1"), "damaged")
+	s.write(layout.RawBlob(m), "{}")
+	damaged, corrupt := "damaged "+short(p.TagLink("v1")), "corrupt "+short(layout.RawBlob(m))
+	for _, test := range []struct {
+		path layout.RawPath
+		want []string
+	}{
+		{p.Path() + "/_layers", []string{damaged, corrupt, "unreadable repositories/app"}},
+		{"/docker/registry/v2/repositories/team", []string{damaged, corrupt, "unreadable repositories/team", "untagged " + short(p.RevisionLink(old))}},
+		{layout.RawRepositories, []string{corrupt, "unreadable repositories"}},
+	} {
+		broken := unlistable{s.driver, func(path string) bool { return path == string(test.path) }}
+		out := checkIt(t, layout.New(broken, layout.Options{}), Options{Data: true})
+		want(t, "findings", out.found, test.want...)
+	}
+}
+
+// TestUnknownName: a repository of a name that is none here was not looked at, so that
+// it is not known what is lost.
+func TestUnknownName(t *testing.T) {
+	s := newStore(t)
+	s.image("app", "v1", "one")
+	d := digest.FromString("of Example.com")
+	s.write(layout.RawBlob(d), "of Example.com")
+	s.write(layout.RawPath("/docker/registry/v2/repositories/Example.com/app/_layers/sha256/"+d.Encoded()+"/link"), string(d))
+	s.write("/docker/registry/v2/repositories/A.Dir/README", "stray")
+	want(t, "findings", s.check(Options{}).found, "unreadable repositories")
 }
