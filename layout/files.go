@@ -198,11 +198,22 @@ func (p Repository) ReadLink(ctx context.Context, kind FileKind, d digest.Digest
 	if kind == FileRevision {
 		path = revisionLinkPath(p.name, d)
 	}
-	l, err := p.r.readLink(ctx, path)
+	return p.readNamed(ctx, File{Path: RawPath(path), Kind: kind, Name: d})
+}
+
+// ReadHistoryLink is ReadLink for an entry of a tag's index.
+func (p Repository) ReadHistoryLink(ctx context.Context, tag TagName, d digest.Digest) (File, error) {
+	return p.readNamed(ctx, File{Path: p.HistoryLink(tag, d), Kind: FileTagIndex, Tag: tag, Name: d})
+}
+
+// readNamed fills in what the link f says.
+func (p Repository) readNamed(ctx context.Context, f File) (File, error) {
+	l, err := p.r.readLink(ctx, string(f.Path))
 	if err != nil {
 		return File{}, err
 	}
-	return File{Path: RawPath(path), Kind: kind, Size: int64(len(l.raw)), ModTime: l.modTime, Name: d, Target: l.digest, Problem: l.problem}, nil
+	f.Size, f.ModTime, f.Target, f.Problem = int64(len(l.raw)), l.modTime, l.digest, l.problem
+	return f, nil
 }
 
 // file tells by a path what the file is.

@@ -19,6 +19,7 @@ import (
 	"registryfs/drivers/drivertest"
 	"registryfs/drivers/inmemory"
 	"registryfs/layout"
+	"registryfs/layout/check"
 	"registryfs/layout/copier"
 )
 
@@ -395,36 +396,68 @@ func TestCopyRepairs(t *testing.T) {
 	}
 }
 
-// pushing is a source that gets an image, and its tag, after the first listing of a
-// repository's directory.
+// pushing is a source that gets something just before a directory is listed for
+// the first time.
 type pushing struct {
 	drivers.StorageDriver
-	once bool
-	push func()
+	before string
+	once   bool
+	push   func()
 }
 
 func (p *pushing) List(ctx context.Context, dir string) ([]string, error) {
-	paths, err := p.StorageDriver.List(ctx, dir)
-	if strings.HasSuffix(dir, "/_layers/sha256") && !p.once {
+	if strings.HasSuffix(dir, p.before) && !p.once {
 		p.once = true
 		p.push()
 	}
-	return paths, err
+	return p.StorageDriver.List(ctx, dir)
 }
 
-// TestCopyLive pushes an image between the reading of the layers and of the tags.
+// TestCopyLive pushes while the links and tags are read: whatever the copy has of
+// it, it has whole, with the tag's history.
 func TestCopyLive(t *testing.T) {
-	from, to := newFixture(t), inmemory.New()
-	from.image("a", "old", "v1")
-	live := &pushing{StorageDriver: drivertest.Fallback(from.StorageDriver)}
-	live.push = func() { from.image("a", "new", "v2") }
-	report := run(t, live, to, copier.Options{Parallel: 1})
-	if len(report.Problems) > 0 {
-		t.Errorf("Problems = %v", report.Problems)
+	for _, tt := range []struct {
+		name   string
+		before string // the listing of this directory
+		wrap   func(drivers.StorageDriver) drivers.StorageDriver
+		push   func(f *fixture)
+	}{
+		{"a tag after the layers", "/a/_manifests", same, func(f *fixture) { f.image("a", "new", "v2") }},
+		{"a manifest after the layers", "/a/_manifests", same, func(f *fixture) { f.image("a", "new") }},
+		{"an index after the layers", "/a/_manifests", same, func(f *fixture) { f.index("a", []v1.Descriptor{f.image("a", "new")}) }},
+		{"a tag after its history", "/tags/v9", same, func(f *fixture) { f.image("a", "new", "v1") }},
+		{"a tag before its history", "/tags/v1/index", same, func(f *fixture) { f.image("a", "new", "v1") }},
+		{"the same with links that a listing proves", "/tags/v1/index", drivertest.Remote, func(f *fixture) { f.image("a", "new", "v1") }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			for _, repositories := range [][]layout.RepositoryPattern{nil, {"a"}} {
+				from, to := newFixture(t), inmemory.New()
+				from.image("a", "old", "v1", "v9")
+				live := &pushing{StorageDriver: drivertest.Fallback(from.StorageDriver), before: tt.before, push: func() { tt.push(from) }}
+				report := run(t, tt.wrap(live), to, copier.Options{Parallel: 1, Repositories: repositories})
+				if len(report.Problems) > 0 {
+					t.Errorf("Problems = %v", report.Problems)
+				}
+				if !live.once {
+					t.Error("nothing was pushed")
+				}
+				pullable(t, to, false)
+				sound(t, to)
+			}
+		})
 	}
-	pullable(t, to, false)
-	if !live.once {
-		t.Error("nothing was pushed")
+}
+
+// sound wants check to find nothing, other than what no tag leads to.
+func sound(t *testing.T, d drivers.StorageDriver) {
+	t.Helper()
+	_, err := check.Run(t.Context(), layout.New(d, layout.Options{}), check.Options{Found: func(f check.Finding) {
+		if f.Kind.Weight() != check.Lost {
+			t.Errorf("check of the copy: %s %s: %s", f.Kind, f.Path, f.Detail)
+		}
+	}})
+	if err != nil {
+		t.Fatalf("check of the copy: %v", err)
 	}
 }
 

@@ -40,7 +40,7 @@ func (r *repository) addToTag(f layout.File) {
 // checkTags leaves those tags whose closure is in the destination, or can be.
 // Tags that are there as they are were checked when they were put.
 func (r *repository) checkTags(ctx context.Context) error {
-	users := make(map[digest.Digest][]layout.TagName)
+	users := r.newManifests()
 	for name, t := range r.tags {
 		if t.current.Path == "" {
 			delete(r.tags, name)
@@ -53,9 +53,12 @@ func (r *repository) checkTags(ctx context.Context) error {
 	}
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Parallel)
-	for d := range users {
+	for d, names := range users {
 		g.Go(func() error {
 			err := r.complete(ctx, d)
+			if err == nil {
+				err = r.addEntries(ctx, d, names)
+			}
 			if ctx.Err() != nil || err != nil && !isOfSource(err) {
 				return err
 			}
@@ -77,6 +80,52 @@ func (r *repository) checkTags(ctx context.Context) error {
 		for _, name := range names {
 			delete(r.tags, name)
 			r.problem(fmt.Errorf("tag %s:%s is left out: %w", r.Name(), name, err))
+		}
+	}
+	return nil
+}
+
+// newManifests are those that the destination does not have: they may have been
+// pushed since the links that they need were listed, and so may those that only the
+// history of a tag has. No tag has to need them, and it is no problem if the source
+// lacks a part of them.
+func (r *repository) newManifests() map[digest.Digest][]layout.TagName {
+	found := make(map[digest.Digest][]layout.TagName)
+	add := func(f layout.File) {
+		if _, ok := r.there[f.Path]; !ok {
+			found[f.Name] = nil
+		}
+	}
+	for name, l := range r.links {
+		if name.kind == layout.FileRevision && l.leads {
+			add(l.File)
+		}
+	}
+	for _, t := range r.tags {
+		for _, f := range t.index {
+			if r.links[linkName{layout.FileRevision, f.Name}] == nil {
+				add(f)
+			}
+		}
+	}
+	return found
+}
+
+// addEntries takes in the entries of manifest d in the history of tags that were
+// moved to it since their history was listed.
+func (r *repository) addEntries(ctx context.Context, d digest.Digest, tags []layout.TagName) error {
+	for _, name := range tags {
+		t := r.tags[name]
+		if slices.ContainsFunc(t.index, func(f layout.File) bool { return f.Name == d }) {
+			continue
+		}
+		f, err := r.ReadHistoryLink(ctx, name, d)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			return layout.SourceError{Err: err}
+		case f.Problem == nil:
+			t.index = append(t.index, f)
 		}
 	}
 	return nil
