@@ -129,7 +129,7 @@ func (b *blobs) copy(ctx context.Context, k layout.Key, d digest.Digest) error {
 		b.c.count(func(r *Report) { r.Blobs++; r.Bytes += f.Size })
 		return nil
 	}
-	if errors.Is(err, fs.ErrNotExist) {
+	if isOfSource(err) && errors.Is(err, fs.ErrNotExist) {
 		return errAbsent // it has gone meanwhile
 	}
 	if err := b.c.tolerate(ctx, fmt.Errorf("blob %s: %w", d, err)); err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"math/rand/v2"
 	"slices"
@@ -393,6 +394,24 @@ func TestCopyRepairs(t *testing.T) {
 	pullable(t, to, false)
 	if got := files(t, to)[repositories+"a/_manifests/tags/v1/current/link"]; got != string(m.Digest) {
 		t.Errorf("v1 = %q", got)
+	}
+}
+
+// TestCopyDestinationGone wants an end, and not that the source lacks something,
+// if the destination says that something does not exist.
+func TestCopyDestinationGone(t *testing.T) {
+	from := newFixture(t)
+	from.image("a", "layer", "v1")
+	for at := 1; ; at++ {
+		to := drivertest.NewFaulty(inmemory.New()).OnlyWrites()
+		to.FailAt(at, fs.ErrNotExist)
+		report, err := copier.Copy(t.Context(), layout.New(from.StorageDriver, layout.Options{}), layout.New(to, layout.Options{}), copier.Options{Parallel: 1})
+		if to.Calls() < at {
+			break
+		}
+		if !errors.Is(err, fs.ErrNotExist) || len(report.Problems) > 0 {
+			t.Errorf("write %d: Copy = %v, Problems = %v, want the error only", at, err, report.Problems)
+		}
 	}
 }
 
