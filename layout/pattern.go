@@ -3,6 +3,7 @@ package layout
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -22,6 +23,17 @@ func ParseRepositoryPattern(s string) (RepositoryPattern, error) {
 		return "", fmt.Errorf("pattern %q: %w: write it like team/app, team/* or team/**", s, ErrNameInvalid)
 	}
 	return RepositoryPattern(s), nil
+}
+
+// Unmatched has an error for each pattern that matches none of the names.
+func Unmatched(patterns []RepositoryPattern, names []RepositoryName) []error {
+	var errs []error
+	for _, p := range patterns {
+		if !slices.ContainsFunc(names, p.Match) {
+			errs = append(errs, fmt.Errorf("no repository of the store matches %q: registryfs du SOURCE lists all", p))
+		}
+	}
+	return errs
 }
 
 // Match reports whether p names the repository.

@@ -7,7 +7,6 @@ import (
 
 	"github.com/urfave/cli/v2"
 
-	"registryfs/layout"
 	"registryfs/layout/copier"
 )
 
@@ -31,11 +30,6 @@ Do not collect garbage in DEST while it runs.`
 func copyCommand() *cli.Command {
 	var j job
 	var o copier.Options
-	addRepository := func(s string) error {
-		p, err := layout.ParseRepositoryPattern(s)
-		o.Repositories = append(o.Repositories, p)
-		return err
-	}
 	return &cli.Command{
 		Name:            "copy",
 		Usage:           "copy a store, or some of its repositories, into another store",
@@ -43,13 +37,18 @@ func copyCommand() *cli.Command {
 		Description:     copyHelp,
 		HideHelpCommand: true,
 		Flags: j.flags(
-			valueFlag("repository", jobCategory, "`PATTERN` of repositories to copy: team/app, team/* or team/**; may be repeated", "the whole store", addRepository),
+			&cli.StringSliceFlag{Name: "repository", Category: jobCategory, DefaultText: "the whole store", EnvVars: []string{envName("repository")},
+				Usage: "`PATTERN` of repositories to copy: team/app, team/* or team/**; may be repeated"},
 			boolFlag("uploads", jobCategory, "copy uploads in progress too", &o.Uploads),
 		),
 		OnUsageError: func(_ *cli.Context, err error, _ bool) error { return usageError{err.Error()} },
 		Action: func(c *cli.Context) error {
 			if c.NArg() != 2 {
 				return usagef("copy takes two stores: registryfs copy SOURCE DEST")
+			}
+			var err error
+			if o.Repositories, err = patterns(c.StringSlice("repository")); err != nil {
+				return usagef("--repository: %v", err)
 			}
 			o.Parallel = j.parallel
 			return j.copy(c, o)
@@ -74,8 +73,8 @@ func (j *job) copy(c *cli.Context, o copier.Options) error {
 	if err != nil && ctx.Err() != nil {
 		err = errors.New("the copy was interrupted: run it again, and it goes on where it was")
 	}
-	if err == nil && len(o.Repositories) > 0 && report.Repositories == 0 && len(report.Problems) == 0 {
-		return fmt.Errorf("no repository of %s has such a name: registryfs du SOURCE lists all", from.source)
+	if err == nil && len(o.Repositories) > 0 && report.Repositories == 0 {
+		return unfinished(report.Problems) // there is none that matches
 	}
 	if j.json {
 		err = errors.Join(err, writeJSON(c.App.Writer, copyJSON(report)))

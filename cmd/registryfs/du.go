@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 
 	"github.com/urfave/cli/v2"
@@ -26,7 +25,8 @@ gives the TOTAL of a repository.
    registryfs du 's3://images?region=eu-central-1' 'team/*'
    registryfs du --json --tags /var/lib/registry | jq -r '.repositories[].tags[] | [.unique, .name] | @tsv'
 
-The exit status is 1 if something could not be read, so that a sum lacks it.`
+The exit status is 1 if something could not be read, so that a sum lacks it, or no
+repository matches a pattern.`
 
 func duCommand() *cli.Command {
 	var j job
@@ -43,18 +43,25 @@ func duCommand() *cli.Command {
 			if !c.Args().Present() {
 				return usagef("du takes a SOURCE: registryfs du SOURCE [REPOSITORY...]")
 			}
-			o := du.Options{Parallel: j.parallel}
-			for _, arg := range c.Args().Tail() {
-				p, err := layout.ParseRepositoryPattern(arg)
-				if err != nil {
-					return usageError{err.Error()}
-				}
-				o.Repositories = append(o.Repositories, p)
+			repositories, err := patterns(c.Args().Tail())
+			if err != nil {
+				return usageError{err.Error()}
 			}
-			o.Tags = tags || len(o.Repositories) > 0
-			return j.du(c, o)
+			return j.du(c, du.Options{Parallel: j.parallel, Repositories: repositories, Tags: tags || len(repositories) > 0})
 		},
 	}
+}
+
+func patterns(args []string) ([]layout.RepositoryPattern, error) {
+	var all []layout.RepositoryPattern
+	for _, arg := range args {
+		p, err := layout.ParseRepositoryPattern(arg)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, p)
+	}
+	return all, nil
 }
 
 func (j *job) du(c *cli.Context, o du.Options) error {
@@ -71,8 +78,8 @@ func (j *job) du(c *cli.Context, o du.Options) error {
 	if err != nil {
 		return err
 	}
-	if len(o.Repositories) > 0 && len(report.Repositories) == 0 && len(report.Problems) == 0 {
-		return fmt.Errorf("no repository of %s has such a name: registryfs du SOURCE lists all", src.source)
+	if len(o.Repositories) > 0 && len(report.Repositories) == 0 {
+		return unfinished(report.Problems) // there is none that matches
 	}
 	if j.json {
 		err = writeJSON(c.App.Writer, duJSON(report, len(o.Repositories) == 0))

@@ -58,13 +58,13 @@ func TestRefusals(t *testing.T) {
 		{"umount of what is absent", []string{"umount", s.dir + "/absent"}, 1, "does not exist"},
 		{"du of nothing", []string{"du"}, 2, "du takes a SOURCE"},
 		{"du of no name", []string{"du", s.store, "Upper"}, 2, "not a legal name"},
-		{"du of a name that is not there", []string{"du", s.store, "team/*"}, 1, "no repository of"},
+		{"du of a name that is not there", []string{"du", s.store, "team/*"}, 1, `no repository of the store matches "team/*"`},
 		{"copy to nowhere", []string{"copy", s.store}, 2, "copy takes two stores"},
 		{"copy onto itself", []string{"copy", s.store, s.store + "/."}, 1, "are the same store"},
 		{"copy into itself", []string{"copy", s.store, s.store + "/new"}, 1, "is inside SOURCE"},
 		{"copy of a part", []string{"copy", s.store, s.dir}, 1, "is inside DEST"},
 		{"copy of no name", []string{"copy", s.store, s.dir + "/made", "--repository", "Upper"}, 2, "not a legal name"},
-		{"copy of a name that is not there", []string{"copy", full, s.dir + "/made", "--repository", "a*"}, 1, "no repository of"},
+		{"copy of a name that is not there", []string{"copy", full, s.dir + "/made", "--repository", "a*"}, 1, `no repository of the store matches "a*"`},
 		{"copy to what is no store", []string{"copy", s.store, file}, 1, "this file does not"},
 		{"copy to a read-only store", []string{"copy", s.store, conf("ro", "storage: {filesystem: {rootdirectory: "+s.dir+"}, maintenance: {readonly: {enabled: true}}}\n")}, 1, "is read-only by storage.maintenance.readonly"},
 		{"umount with an option", []string{"umount", s.mnt, "--frobnicate"}, 2, "there is no option --frobnicate"},
@@ -116,5 +116,18 @@ func TestVersion(t *testing.T) {
 		if got := registryfs(t, arg); got.status != 0 || !strings.Contains(got.stdout, " go1.") {
 			t.Errorf("registryfs %s: %v, want the version", arg, got)
 		}
+	}
+}
+
+// TestCopyPatterns wants options to take the place of the variable, and what none
+// of the repositories matches to be named once.
+func TestCopyPatterns(t *testing.T) {
+	withoutVariables(t)
+	t.Setenv(envName("repository"), "variable")
+	from, to := t.TempDir(), t.TempDir()
+	mkdir(t, from, registryTree)
+	got := registryfs(t, "copy", "-q", "--repository", "one", "--repository=two/*", from, to)
+	if got.status != 1 || strings.Count(got.stderr, "one") != 1 || strings.Count(got.stderr, "two/*") != 1 || strings.Contains(got.stderr, "variable") {
+		t.Errorf("copy: %v, want status 1, and one and two/* named once", got)
 	}
 }

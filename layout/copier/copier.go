@@ -72,7 +72,8 @@ type copier struct {
 
 	mu     sync.Mutex // guards the following
 	report Report
-	strays []layout.RawFile // what lies between the repositories
+	strays []layout.RawFile        // what lies between the repositories
+	names  []layout.RepositoryName // that are wanted and there
 }
 
 // isWhole reports whether all of the store is wanted.
@@ -92,21 +93,37 @@ func (c *copier) run(ctx context.Context) error {
 		if !d.Exists || !c.isWanted(d.Name()) {
 			return nil
 		}
+		c.addName(d.Name())
 		return c.copyRepository(ctx, d.Repository)
 	})
-	if err != nil || !c.isWhole() {
+	if err != nil {
 		return err
 	}
-	return c.copyRest(ctx)
+	if c.isWhole() {
+		return c.copyRest(ctx)
+	}
+	for _, err := range layout.Unmatched(c.Repositories, c.names) {
+		c.problem(err)
+	}
+	return nil
 }
 
 func (c *copier) isWanted(name layout.RepositoryName) bool {
 	return c.isWhole() || slices.ContainsFunc(c.Repositories, func(p layout.RepositoryPattern) bool { return p.Match(name) })
 }
 
+// addName notes a repository that is wanted.
+func (c *copier) addName(name layout.RepositoryName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.names = append(c.names, name)
+}
+
 // problem notes what the source lacks.
 func (c *copier) problem(err error) {
-	c.count(func(r *Report) { r.Problems = append(r.Problems, err) })
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.report.Problems = append(c.report.Problems, err)
 }
 
 // count changes the report and tells how far the copy has come.

@@ -253,6 +253,18 @@ func TestCopyRepositories(t *testing.T) {
 	pullable(t, to, false)
 }
 
+// TestCopyRepositoriesAbsent wants what is there, and what is not by name.
+func TestCopyRepositoriesAbsent(t *testing.T) {
+	from, to := standard(t), inmemory.New()
+	report := run(t, from.StorageDriver, to, copier.Options{Repositories: []layout.RepositoryPattern{"team/ap", "a/**", "none/*"}})
+	if text := fmt.Sprint(report.Problems); len(report.Problems) != 2 || !strings.Contains(text, "team/ap") || !strings.Contains(text, "none/*") {
+		t.Errorf("Problems = %v, want team/ap and none/*", report.Problems)
+	}
+	if report.Repositories != 1 || files(t, to)[repositories+"a/b/_manifests/tags/v1/current/link"] == "" {
+		t.Errorf("report = %+v, want a/b", report)
+	}
+}
+
 func TestCopyUploads(t *testing.T) {
 	from, to := standard(t), inmemory.New()
 	from.leftovers()

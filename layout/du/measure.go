@@ -39,6 +39,11 @@ func Measure(ctx context.Context, reg *layout.Registry, o Options) (Report, erro
 	if err := reg.EachRepository(ctx, o.Parallel, m.readLinks); err != nil {
 		return Report{}, err
 	}
+	var names []layout.RepositoryName
+	for _, r := range m.wanted {
+		names = append(names, r.Name())
+	}
+	m.report.Problems = append(m.report.Problems, layout.Unmatched(o.Repositories, names)...)
 	if err := m.readSizes(ctx); err != nil {
 		return Report{}, err
 	}

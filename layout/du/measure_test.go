@@ -3,6 +3,7 @@ package du_test
 import (
 	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/opencontainers/go-digest"
@@ -144,6 +145,19 @@ func TestMeasure(t *testing.T) {
 	report = measure(t, p.reg, du.Options{Repositories: []layout.RepositoryPattern{"b/*"}})
 	if len(report.Repositories) != 1 || report.Repositories[0].Usage != rb.Usage || report.Total != rb.Total || report.Repositories[0].Tags != nil {
 		t.Errorf("of b/*: %+v", report)
+	}
+}
+
+// TestMeasureAbsent wants what is there, and what is not by name.
+func TestMeasureAbsent(t *testing.T) {
+	_, p := newStore(t)
+	p.image("a", "one", "layer")
+	report := measure(t, p.reg, du.Options{Repositories: []layout.RepositoryPattern{"a", "b", "none/*"}})
+	if text := fmt.Sprint(report.Problems); len(report.Problems) != 2 || !strings.Contains(text, `"b"`) || !strings.Contains(text, "none/*") {
+		t.Errorf("Problems = %v, want b and none/*", report.Problems)
+	}
+	if len(report.Repositories) != 1 || report.Total == 0 {
+		t.Errorf("report = %+v, want a", report)
 	}
 }
 

@@ -11,7 +11,8 @@ type Report struct {
 	// Unlinked the bytes of those that no repository has a link to.
 	Blobs            int
 	Stored, Unlinked int64
-	// Problems say what could not be read, so that the sums lack something.
+	// Problems say what could not be read, so that the sums lack something, and what
+	// was wanted and is not there.
 	Problems []error
 }
 
