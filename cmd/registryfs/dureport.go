@@ -57,7 +57,7 @@ type repositoryJSON struct {
 	Name layout.RepositoryName `json:"name"`
 	usageJSON
 	Untagged *int64    `json:"untagged,omitempty"`
-	Tags     []tagJSON `json:"tags,omitempty"`
+	Tags     []tagJSON `json:"tags,omitzero"`
 }
 
 type reportJSON struct {
@@ -77,11 +77,11 @@ func duJSON(r du.Report, all bool) reportJSON {
 	of := func(u du.Usage) usageJSON { return usageJSON{u.Total, u.Unique, u.Shared()} }
 	for _, p := range r.Repositories {
 		row := repositoryJSON{Name: p.Name, usageJSON: of(p.Usage)}
+		if p.Tags != nil {
+			row.Untagged, row.Tags = &p.Untagged, []tagJSON{}
+		}
 		for _, t := range p.Tags {
 			row.Tags = append(row.Tags, tagJSON{t.Name, t.Digest, of(t.Usage)})
-		}
-		if p.Tags != nil {
-			row.Untagged = &p.Untagged
 		}
 		out.Repositories = append(out.Repositories, row)
 	}

@@ -161,6 +161,17 @@ func TestMeasureAbsent(t *testing.T) {
 	}
 }
 
+// TestMeasureUntagged wants a repository without tags to have none, if they are
+// asked for, and all of it to be untagged.
+func TestMeasureUntagged(t *testing.T) {
+	_, p := newStore(t)
+	p.image("a", "", "layer")
+	r := measure(t, p.reg, du.Options{Tags: true}).Repositories[0]
+	if r.Tags == nil || len(r.Tags) > 0 || r.Untagged != r.Total {
+		t.Errorf("a = %+v, want no tags and all of it untagged", r)
+	}
+}
+
 // TestMeasureDamaged wants all that can be known, and what cannot be to be named.
 func TestMeasureDamaged(t *testing.T) {
 	d, p := newStore(t)

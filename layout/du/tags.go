@@ -26,6 +26,7 @@ func (m *measuring) sumTags(ctx context.Context, r *repository, row *Repository)
 			users[k]++
 		}
 	}
+	row.Tags = make([]Tag, 0, len(r.tags))
 	for name, d := range r.tags {
 		tag := Tag{Name: name, Digest: string(d)}
 		for _, k := range closures[d] {
