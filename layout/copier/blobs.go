@@ -43,11 +43,16 @@ func newBlobs(c *copier) *blobs {
 	}
 }
 
-// list learns of all blobs at once, which for a whole store costs least.
+// list learns of all blobs at once, which for a whole store costs least. Those
+// that the source cannot list are looked for when a link leads to them; the walk
+// that ends the copy says what it was.
 func (b *blobs) list(ctx context.Context) error {
 	for desc, err := range b.c.from.Blobs().Each(ctx) {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		if err != nil {
-			return err
+			break
 		}
 		b.here[layout.KeyOf(desc.Digest)] = listing{desc.Size, desc.ModTime.UnixNano()}
 	}

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"math/rand/v2"
+	"path"
 	"slices"
 	"strings"
 	"testing"
@@ -407,6 +408,34 @@ func TestCopyRepairs(t *testing.T) {
 	if got := files(t, to)[repositories+"a/_manifests/tags/v1/current/link"]; got != string(m.Digest) {
 		t.Errorf("v1 = %q", got)
 	}
+}
+
+// unlistable is a source with a directory that cannot be listed.
+type unlistable struct {
+	drivers.StorageDriver
+	dir string
+}
+
+var errUnlistable = errors.New("input/output error")
+
+func (u unlistable) List(ctx context.Context, dir string) ([]string, error) {
+	if dir == u.dir {
+		return nil, errUnlistable
+	}
+	return u.StorageDriver.List(ctx, dir)
+}
+
+// TestCopyUnlistable wants what a disk still gives: all that links lead to, and the
+// directory that cannot be listed by name.
+func TestCopyUnlistable(t *testing.T) {
+	from, to := newFixture(t), inmemory.New()
+	m := from.image("a", "layer", "v1")
+	bad := path.Dir(path.Dir(path.Dir(blobPath(m.Digest))))
+	report := run(t, unlistable{drivertest.Fallback(from.StorageDriver), bad}, to, copier.Options{})
+	if len(report.Problems) != 1 || !errors.Is(report.Problems[0], errUnlistable) {
+		t.Errorf("Problems = %v, want one of %s", report.Problems, bad)
+	}
+	wantSame(t, files(t, to), files(t, from))
 }
 
 // TestCopyDestinationGone wants an end, and not that the source lacks something,
