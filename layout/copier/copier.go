@@ -72,6 +72,7 @@ type copier struct {
 
 	mu     sync.Mutex // guards the following
 	report Report
+	toPut  int64                   // links, of the repositories that were read
 	strays []layout.RawFile        // what lies between the repositories
 	names  []layout.RepositoryName // that are wanted and there
 }
@@ -89,8 +90,9 @@ func (c *copier) run(ctx context.Context) error {
 		if err != nil {
 			c.problem(err)
 		}
-		c.addStrays(d.Strays)
-		if !d.Exists || !c.isWanted(d.Name()) {
+		wanted := d.Exists && c.isWanted(d.Name())
+		c.addStrays(d.Strays, wanted)
+		if !wanted {
 			return nil
 		}
 		c.addName(d.Name())
@@ -99,13 +101,15 @@ func (c *copier) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if c.isWhole() {
-		return c.copyRest(ctx)
-	}
 	for _, err := range layout.Unmatched(c.Repositories, c.names) {
 		c.problem(err)
 	}
-	return nil
+	if c.isWhole() {
+		if err := c.copyRest(ctx); err != nil {
+			return err
+		}
+	}
+	return c.copyStrays(ctx)
 }
 
 func (c *copier) isWanted(name layout.RepositoryName) bool {
@@ -131,8 +135,12 @@ func (c *copier) count(change func(*Report)) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	change(&c.report)
-	done := int64(c.report.Blobs + c.report.Present)
-	c.Progress(layout.Progress{Step: "copy blobs and links", Done: done, Total: max(done, c.blobs.total), Bytes: c.report.Bytes})
+	done := int64(c.report.Blobs + c.report.Present + c.report.Links)
+	p := layout.Progress{Step: "copy blobs and links", Done: done, Bytes: c.report.Bytes}
+	if c.isWhole() {
+		p.Total = max(done, c.blobs.total+c.toPut)
+	}
+	c.Progress(p)
 }
 
 // tolerate makes a problem of an error of the source; any other ends the copy.

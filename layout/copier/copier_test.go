@@ -266,6 +266,39 @@ func TestCopyRepositoriesAbsent(t *testing.T) {
 	}
 }
 
+// TestCopyRepositoryWithStrays wants what lies in a repository beside its own
+// directories, and in no other.
+func TestCopyRepositoryWithStrays(t *testing.T) {
+	from, to := standard(t), inmemory.New()
+	run(t, from.StorageDriver, to, copier.Options{Repositories: []layout.RepositoryPattern{"a"}})
+	got := files(t, to)
+	for _, name := range []string{"a/_unknown/deep/file", "a/note"} {
+		if _, ok := got[repositories+name]; !ok {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	for path := range got {
+		if strings.HasPrefix(path, repositories) && !strings.HasPrefix(path, repositories+"a/_") && path != repositories+"a/note" {
+			t.Errorf("%s should not be there", path)
+		}
+	}
+}
+
+// TestCopyProgress wants links to count too, and the end to be all.
+func TestCopyProgress(t *testing.T) {
+	from, to := standard(t), inmemory.New()
+	var last layout.Progress
+	report := run(t, from.StorageDriver, to, copier.Options{Progress: func(p layout.Progress) {
+		if p.Done < last.Done || p.Done > p.Total {
+			t.Errorf("progress goes from %+v to %+v", last, p)
+		}
+		last = p
+	}})
+	if want := int64(report.Blobs + report.Links); last.Done != want || last.Total != want {
+		t.Errorf("the last progress is %+v, want %d of %[2]d", last, want)
+	}
+}
+
 func TestCopyUploads(t *testing.T) {
 	from, to := standard(t), inmemory.New()
 	from.leftovers()

@@ -28,19 +28,32 @@ func (r *repository) copyFiles(ctx context.Context) error {
 	return g.Wait()
 }
 
-func (c *copier) addStrays(strays []layout.RawFile) {
+// addStrays notes what lies between the repositories or, if only some are wanted,
+// the files in one of those.
+func (c *copier) addStrays(strays []layout.RawFile, wanted bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.strays = append(c.strays, strays...)
+	for _, s := range strays {
+		if c.isWhole() || wanted && !s.Dir {
+			c.strays = append(c.strays, s)
+		}
+	}
 }
 
-// copyRest copies the blobs that no repository links, then what belongs to no
-// repository. That may be one of a name that is not legal here: its tags come last.
+// copyRest copies the blobs that no repository links, then what lies beside blobs
+// and repositories.
 func (c *copier) copyRest(ctx context.Context) error {
+	if err := c.copyAll(ctx, c.from.Raw().Walk(ctx, layout.RawBlobs)); err != nil {
+		return err
+	}
+	return c.copyAll(ctx, c.from.Raw().Beside(ctx))
+}
+
+// copyStrays copies what lies between the repositories. That may be one of a name
+// that is not legal here: its tags come last.
+func (c *copier) copyStrays(ctx context.Context) error {
 	isTag := func(f layout.RawFile) bool { return strings.Contains(string(f.Path), "/_manifests/tags/") }
 	for _, files := range []iter.Seq2[layout.RawFile, error]{
-		c.from.Raw().Walk(ctx, layout.RawBlobs),
-		c.from.Raw().Beside(ctx),
 		c.strayFiles(ctx, func(f layout.RawFile) bool { return !isTag(f) }),
 		c.strayFiles(ctx, isTag),
 	} {

@@ -191,6 +191,11 @@ func (r *repository) batch() int {
 
 // put writes batches side by side, and the links of each in order.
 func (r *repository) put(ctx context.Context, batches [][]layout.File) error {
+	n := int64(0)
+	for _, links := range batches {
+		n += int64(len(links))
+	}
+	r.count(func(*Report) { r.toPut += n })
 	g, ctx := errgroup.WithContext(ctx)
 	g.SetLimit(r.Parallel)
 	for _, links := range batches {
