@@ -1,12 +1,19 @@
 package compat
 
 import (
+	"bytes"
+	"errors"
+	"io/fs"
 	"maps"
+	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
+
+	"registryfs/scripts/compat/internal/store"
 )
 
 // TestCopy copies a registry's store from disk to S3 and back, killed again and
@@ -14,12 +21,13 @@ import (
 func TestCopy(t *testing.T) {
 	t.Parallel()
 	from, bucket, back := standardStorage(t, onDisk, v3), emptyStorage(t, onS3), storage{dir: filepath.Join(t.TempDir(), "made")}
-	want := tags(t, serve(t, v3, from))
-	kills := copyKilled(t, from, bucket, 5) + copyKilled(t, bucket, back, 5)
-	t.Logf("%d copies were killed on the way", kills)
-	if kills < 5 {
-		t.Errorf("only %d of 10 copies were killed before they were done", kills)
+	more := store.Sizes{Repositories: 3, Tags: 20, Moved: 10, Images: 4, Layers: 2, LayerBytes: 2000}
+	if err := store.New(from.dir).Generate(more); err != nil {
+		t.Fatal(err)
 	}
+	want := tags(t, serve(t, v3, from))
+	copyKilled(t, from, bucket, 5)
+	copyKilled(t, bucket, back, 5)
 	for _, to := range []storage{bucket, back} {
 		mustMatch(t, from.dir, to.dir, "-x", "_uploads", "-x", ".registryfs-*.tmp")
 		if got := checkServed(t, serve(t, v3, to)); !maps.Equal(got, want) {
@@ -48,27 +56,68 @@ func bucketRequests() (map[string]int, error) {
 	return s.Requests()
 }
 
-// copyKilled kills n copies on the way, which may take more of them, lets the last
-// one end, and tells how many it has killed. Each is given more time than the one
-// before.
-func copyKilled(t *testing.T, from, to storage, n int) (kills int) {
+// copyKilled kills n copies on the way, each after it has come further than the one
+// before, and lets the last one end. What is there after each kill is whole.
+func copyKilled(t *testing.T, from, to storage, n int) {
 	t.Helper()
-	args := []string{"copy", "--parallel", "1", "--quiet", from.source(), to.source()}
+	args := []string{"copy", "--parallel", "4", "--quiet", from.source(), to.source()}
+	all := len(storedFiles(t, from.dir))
 	for i := range n {
-		cmd := exec.Command(program(t, registryfs), args...)
-		cmd.Env = environ()
-		cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
+		for !killCopy(t, args, to.dir, all*(i+1)/(n+1)) {
+			run(t, "rm", "-rf", filepath.Join(to.dir, "docker")) // it was done before
 		}
-		time.Sleep(time.Duration(60+20*i) * time.Millisecond)
-		_ = cmd.Process.Kill() // it may have ended
-		if cmd.Wait() != nil {
-			kills++
+		for _, name := range storedFiles(t, to.dir) {
+			got, err := os.ReadFile(filepath.Join(to.dir, name))
+			need(t, err)
+			if want, err := os.ReadFile(filepath.Join(from.dir, name)); err != nil || !bytes.Equal(got, want) {
+				t.Errorf("after kill %d: %s has %d bytes, want %d, %v", i+1, name, len(got), len(want), err)
+			}
 		}
 	}
 	run(t, program(t, registryfs), args...)
-	return kills
+}
+
+// killCopy kills a copy when there are so many files in dir, and tells if it was not
+// done by then.
+func killCopy(t *testing.T, args []string, dir string, files int) (killed bool) {
+	t.Helper()
+	cmd := exec.Command(program(t, registryfs), args...)
+	cmd.Env = environ()
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	need(t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	for len(storedFiles(t, dir)) < files {
+		select {
+		case err := <-ended:
+			need(t, err)
+			return false
+		case <-time.After(time.Millisecond):
+		}
+	}
+	_ = cmd.Process.Kill() // it may have ended
+	return <-ended != nil
+}
+
+// storedFiles are the files of a store, but for uploads and what is not whole yet.
+func storedFiles(t *testing.T, dir string) (names []string) {
+	t.Helper()
+	dir = filepath.Join(dir, "docker")
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case errors.Is(err, fs.ErrNotExist): // it is being written
+			return nil
+		case err != nil:
+			return err
+		case e.Name() == "_uploads":
+			return fs.SkipDir
+		case !e.IsDir() && !strings.HasSuffix(name, ".tmp"):
+			names = append(names, filepath.Join("docker", strings.TrimPrefix(name, dir)))
+		}
+		return nil
+	})
+	need(t, err)
+	return names
 }
 
 // TestCopyOfBusyRegistry copies a store that a registry takes pushes into: what the
@@ -85,6 +134,11 @@ func TestCopyOfBusyRegistry(t *testing.T) {
 	before := pushed.Load()
 	for range 3 {
 		run(t, program(t, registryfs), "copy", from.source(), to.source())
+		for _, f := range runCheck(t, to, 0).Findings {
+			if f.Weight != "lost" {
+				t.Errorf("check of the copy: %+v", f)
+			}
+		}
 	}
 	during := pushed.Load() - before
 	stop()
