@@ -70,8 +70,11 @@ func (j *job) copy(c *cli.Context, o copier.Options) error {
 	o.Progress = bar.update
 	report, err := copier.Copy(ctx, from.Registry, to.Registry, o)
 	bar.close()
-	if err != nil && ctx.Err() != nil {
+	switch {
+	case err != nil && ctx.Err() != nil:
 		err = errors.New("the copy was interrupted: run it again, and it goes on where it was")
+	case err != nil:
+		err = fmt.Errorf("the copy has ended on the way: %w: mend that and run it again, and it goes on where it was", err)
 	}
 	if err == nil && len(o.Repositories) > 0 && report.Repositories == 0 {
 		return unfinished(report.Problems) // there is none that matches

@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/opencontainers/go-digest"
 )
 
 // Each refusal is one sentence on stderr and a status, and leaves nothing
@@ -129,5 +131,18 @@ func TestCopyPatterns(t *testing.T) {
 	got := registryfs(t, "copy", "-q", "--repository", "one", "--repository=two/*", from, to)
 	if got.status != 1 || strings.Count(got.stderr, "one") != 1 || strings.Count(got.stderr, "two/*") != 1 || strings.Contains(got.stderr, "variable") {
 		t.Errorf("copy: %v, want status 1, and one and two/* named once", got)
+	}
+}
+
+// TestCopyEnds wants a destination that fails to end the copy, with what to do.
+func TestCopyEnds(t *testing.T) {
+	withoutVariables(t)
+	from, to := t.TempDir(), t.TempDir()
+	d := digest.FromString("content")
+	writeFile(t, filepath.Join(mkdir(t, from, registryTree, "blobs/sha256", d.Encoded()[:2], d.Encoded()), "data"), "content")
+	writeFile(t, filepath.Join(mkdir(t, to, registryTree), "blobs"), "a file and no directory")
+	got := registryfs(t, "copy", "-q", from, to)
+	if got.status != 1 || !strings.Contains(got.stderr, "blob "+string(d)) || !strings.Contains(got.stderr, "run it again") {
+		t.Errorf("copy: %v, want status 1, the blob and the remedy", got)
 	}
 }
