@@ -90,9 +90,9 @@ func (t RawTree) stream(ctx context.Context, from RawTree, f RawFile) (err error
 	if err != nil {
 		return err
 	}
-	alg := f.Blob.Algorithm()
-	if f.Blob == "" {
-		alg = digest.Canonical
+	alg := digest.Canonical
+	if f.Blob != "" {
+		alg = f.Blob.Algorithm()
 	}
 	sum := alg.Digester()
 	if err = pour(ctx, io.MultiWriter(sum.Hash(), w), b); err == nil && f.Blob != "" {

@@ -302,9 +302,11 @@ func TestCopyProgress(t *testing.T) {
 func TestCopyUploads(t *testing.T) {
 	from, to := standard(t), inmemory.New()
 	from.leftovers()
-	run(t, from.StorageDriver, to, copier.Options{Uploads: true})
-	if got := files(t, to)[repositories+"a/_uploads/id/data"]; got != "part" {
-		t.Errorf("the upload has %q", got)
+	const id = repositories + "a/_uploads/id/"
+	from.put(id+"large", large())
+	run(t, drivertest.Fallback(from.StorageDriver), to, copier.Options{Uploads: true})
+	if got := files(t, to); got[id+"data"] != "part" || got[id+"large"] != large() {
+		t.Errorf("the upload has %q and %d bytes", got[id+"data"], len(got[id+"large"]))
 	}
 }
 
