@@ -68,6 +68,9 @@ func directoryStore(dir string) (store, error) {
 	if root, inside := rootAbove(dir); inside {
 		return store{}, fmt.Errorf("SOURCE %q is inside a registry's storage: pass its root directory, %q", dir, root)
 	}
+	if _, err := os.Stat(filepath.Join(dir, ".registryfs", "stats")); err == nil {
+		return store{}, fmt.Errorf("SOURCE %q is a mount of registryfs: pass the store that is mounted there", dir)
+	}
 	c := registryConfig{driver: "filesystem", params: map[string]any{"rootdirectory": dir}}
 	return store{registryConfig: c, source: dir}, nil
 }

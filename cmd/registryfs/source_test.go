@@ -71,6 +71,8 @@ func TestFindStoreErrors(t *testing.T) {
 	tree := mkdir(t, root, registryTree)
 	repositories := mkdir(t, tree, "repositories")
 	mkdir(t, dir, "file.yml.d")
+	mount := mkdir(t, dir, "mount")
+	writeFile(t, filepath.Join(mkdir(t, mount, ".registryfs"), "stats"), "")
 	tests := []struct {
 		name, source, want string
 	}{
@@ -79,6 +81,7 @@ func TestFindStoreErrors(t *testing.T) {
 		{"docker/registry", filepath.Join(root, "docker/registry"), "pass its root directory, \"" + root + `"`},
 		{"docker/registry/v2", tree, "pass its root directory, \"" + root + `"`},
 		{"repositories", repositories, "pass its root directory, \"" + root + `"`},
+		{"mount", mount, `is a mount of registryfs: pass the store that is mounted there`},
 		{"URL", "gs://bucket/x", "begins with gs:// and not with s3://"},
 		{"device", os.DevNull, "is neither a directory nor a file"},
 		{"no config", writeFile(t, filepath.Join(dir, "x.txt"), "hello"), "says version: 0.1, this file does not"},
