@@ -17,27 +17,28 @@ import (
 type blobs struct {
 	c *copier
 
-	// Of a whole store both are listed once, before the rest begins.
+	// Of a whole store all are listed once, before the rest begins.
 	listed bool
-	total  int64
-	here   map[layout.Key]listing // in the source; more may have come since
-	there  map[layout.Key]int64   // sizes in the destination
+	total  int64 // in the source
 
 	mu      sync.Mutex // guards the following
-	done    map[layout.Key]bool
+	known   map[layout.Key]blob
 	failed  map[layout.Key]error
 	running map[layout.Key]chan struct{} // closed when it is done or has failed
 }
 
-// listing is what is kept of a blob of the source.
-type listing struct{ size, nanos int64 }
+// blob is what is known of one. There may be millions.
+type blob struct {
+	size, nanos int64 // in the source; in the destination if only that has it
+	here        bool  // it is listed in the source; more may have come since
+	there       bool  // the destination has it, in this size
+	done        bool
+}
 
 func newBlobs(c *copier) *blobs {
 	return &blobs{
 		c:       c,
-		here:    make(map[layout.Key]listing),
-		there:   make(map[layout.Key]int64),
-		done:    make(map[layout.Key]bool),
+		known:   make(map[layout.Key]blob),
 		failed:  make(map[layout.Key]error),
 		running: make(map[layout.Key]chan struct{}),
 	}
@@ -45,8 +46,14 @@ func newBlobs(c *copier) *blobs {
 
 // list learns of all blobs at once, which for a whole store costs least. Those
 // that the source cannot list are looked for when a link leads to them; the walk
-// that ends the copy says what it was.
+// that ends the copy says what it was. Nobody else uses b by then.
 func (b *blobs) list(ctx context.Context) error {
+	for desc, err := range b.c.to.Blobs().Each(ctx) {
+		if err != nil {
+			return err
+		}
+		b.known[layout.KeyOf(desc.Digest)] = blob{size: desc.Size, there: true}
+	}
 	for desc, err := range b.c.from.Blobs().Each(ctx) {
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -54,14 +61,10 @@ func (b *blobs) list(ctx context.Context) error {
 		if err != nil {
 			break
 		}
-		b.here[layout.KeyOf(desc.Digest)] = listing{desc.Size, desc.ModTime.UnixNano()}
-	}
-	b.total = int64(len(b.here))
-	for desc, err := range b.c.to.Blobs().Each(ctx) {
-		if err != nil {
-			return err
-		}
-		b.there[layout.KeyOf(desc.Digest)] = desc.Size
+		k := layout.KeyOf(desc.Digest)
+		have := b.known[k]
+		b.known[k] = blob{size: desc.Size, nanos: desc.ModTime.UnixNano(), here: true, there: have.there && have.size == desc.Size}
+		b.total++
 	}
 	b.listed = true
 	return nil
@@ -86,7 +89,8 @@ func (b *blobs) get(ctx context.Context, d digest.Digest) error {
 		}
 		b.mu.Lock()
 	}
-	if err := b.failed[k]; b.done[k] || err != nil {
+	known := b.known[k]
+	if err := b.failed[k]; known.done || err != nil {
 		b.mu.Unlock()
 		return err
 	}
@@ -94,31 +98,32 @@ func (b *blobs) get(ctx context.Context, d digest.Digest) error {
 	b.running[k] = finished
 	b.mu.Unlock()
 
-	err := b.copy(ctx, k, d)
+	err := b.copy(ctx, d, known)
 
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	close(finished)
 	delete(b.running, k)
 	if err == nil {
-		b.done[k] = true
+		known.done = true
+		b.known[k] = known
 	} else {
 		b.failed[k] = err
 	}
 	return err
 }
 
-func (b *blobs) copy(ctx context.Context, k layout.Key, d digest.Digest) error {
+func (b *blobs) copy(ctx context.Context, d digest.Digest, known blob) error {
 	done, err := b.c.slot(ctx)
 	if err != nil {
 		return err
 	}
 	defer done()
-	have, err := b.inDestination(ctx, k, d)
+	have, err := b.inDestination(ctx, d, known)
 	if err != nil {
 		return err
 	}
-	f, err := b.inSource(ctx, k, d)
+	f, err := b.inSource(ctx, d, known)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && have >= 0, err == nil && f.Size == have:
 		b.c.count(func(r *Report) { r.Present++ })
@@ -144,9 +149,9 @@ func (b *blobs) copy(ctx context.Context, k layout.Key, d digest.Digest) error {
 }
 
 // inSource describes a blob of the source.
-func (b *blobs) inSource(ctx context.Context, k layout.Key, d digest.Digest) (layout.RawFile, error) {
-	if l, ok := b.here[k]; ok {
-		return layout.BlobFile(layout.Descriptor{Digest: d, Size: l.size, ModTime: time.Unix(0, l.nanos)}), nil
+func (b *blobs) inSource(ctx context.Context, d digest.Digest, known blob) (layout.RawFile, error) {
+	if known.here {
+		return layout.BlobFile(layout.Descriptor{Digest: d, Size: known.size, ModTime: time.Unix(0, known.nanos)}), nil
 	}
 	desc, err := b.c.from.Blobs().Stat(ctx, d) // it may be new
 	if err != nil {
@@ -155,12 +160,13 @@ func (b *blobs) inSource(ctx context.Context, k layout.Key, d digest.Digest) (la
 	return layout.BlobFile(desc), nil
 }
 
-// inDestination is the size of a blob of the destination, -1 if it is not there.
-func (b *blobs) inDestination(ctx context.Context, k layout.Key, d digest.Digest) (int64, error) {
-	if b.listed {
-		if size, ok := b.there[k]; ok {
-			return size, nil
-		}
+// inDestination is the size of a blob of the destination, -1 if it is not there or
+// known to have another than in the source.
+func (b *blobs) inDestination(ctx context.Context, d digest.Digest, known blob) (int64, error) {
+	switch {
+	case known.there:
+		return known.size, nil
+	case b.listed:
 		return -1, nil
 	}
 	desc, err := b.c.to.Blobs().Stat(ctx, d)

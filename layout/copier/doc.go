@@ -20,11 +20,17 @@
 //
 // Uploads, unless they are asked for. Links of layers that lead nowhere, as a
 // registry's own garbage collection leaves them, and tags that have a past and no
-// present; both are counted. Empty directories, temporary files, and what jobs keep
-// in registryfs/.
+// present; both are counted. Empty directories, temporary files, what jobs keep in
+// registryfs/, and files with names that a registry's driver does not allow.
 //
 // A repository whose name is not legal here, such as Example.com/app, is copied as
-// files after all blobs, its tags last; whether they are whole is not looked at.
+// files after all blobs, its tags last; whether they are whole is not looked at. That
+// is with the whole store only: no pattern names it.
+//
+// # Memory
+//
+// A blob takes 90 to 135 bytes while a whole store is copied. The links of four
+// repositories are held at once.
 //
 // # Times
 //
