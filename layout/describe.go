@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	v1 "github.com/opencontainers/image-spec/specs-go/v1"
@@ -60,14 +61,16 @@ func (r *Registry) Describe(ctx context.Context, manifest digest.Digest) (Descri
 	var m described
 	// A member of the wrong type does not keep the others from being read.
 	if err := json.Unmarshal(content, &m); errors.As(err, new(*json.SyntaxError)) || m.SchemaVersion == 0 && m.MediaType == "" {
-		return Description{Size: int64(len(content))}, nil
+		desc := Description{Size: int64(len(content))}
+		r.cache.descriptions.put(manifest, desc, desc.cost())
+		return desc, nil
 	}
 	desc := Description{
 		MediaType:    m.mediaType(),
 		ArtifactType: m.artifactType(),
 		Size:         int64(len(content)),
 		Annotations:  m.Annotations,
-		Created:      m.Annotations[v1.AnnotationCreated],
+		Created:      timestamp(m.Annotations[v1.AnnotationCreated]),
 	}
 	if m.Subject != nil && m.Subject.Digest.Validate() == nil {
 		desc.Subject = m.Subject.Digest
@@ -83,9 +86,7 @@ func (r *Registry) Describe(ctx context.Context, manifest digest.Digest) (Descri
 		}
 		whole = err == nil
 		desc.Platform = platform(config.Platform)
-		if config.Created != nil {
-			desc.Created = config.Created.Format("2006-01-02T15:04:05.999999999Z07:00")
-		}
+		desc.Created = cmp.Or(timestamp(config.Created), desc.Created)
 	}
 	if whole {
 		r.cache.descriptions.put(manifest, desc, desc.cost())
@@ -95,7 +96,7 @@ func (r *Registry) Describe(ctx context.Context, manifest digest.Digest) (Descri
 
 // cost is about what desc takes in memory.
 func (desc Description) cost() int {
-	n := entryCost + len(desc.Platform)
+	n := entryCost + len(desc.MediaType) + len(desc.ArtifactType) + len(desc.Platform)
 	for k, v := range desc.Annotations {
 		n += len(k) + len(v) + 64
 	}
@@ -129,14 +130,29 @@ func (m described) hasImageConfig() bool {
 		m.Config.MediaType == "application/vnd.docker.container.image.v1+json")
 }
 
-func (r *Registry) imageConfig(ctx context.Context, desc v1.Descriptor) (v1.Image, error) {
+// imageConfig is what is shown of an image's config. The time is text, since one
+// that is none would keep the rest from being read.
+type imageConfig struct {
+	Created string `json:"created"`
+	v1.Platform
+}
+
+func (r *Registry) imageConfig(ctx context.Context, desc v1.Descriptor) (imageConfig, error) {
 	content, err := r.readSmall(ctx, desc.Digest)
 	if err != nil {
-		return v1.Image{}, err
+		return imageConfig{}, err
 	}
-	var config v1.Image
+	var config imageConfig
 	_ = json.Unmarshal(content, &config) // as far as it can be read
 	return config, nil
+}
+
+// timestamp is s if that is a time of RFC 3339, else "".
+func timestamp(s string) string {
+	if _, err := time.Parse(time.RFC3339, s); err != nil {
+		return ""
+	}
+	return s
 }
 
 func platform(p v1.Platform) string {

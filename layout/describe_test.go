@@ -11,6 +11,7 @@ import (
 func TestDescribe(t *testing.T) {
 	img := newImage("one", 1)
 	variant := `{"os":"linux","architecture":"arm","variant":"v7"}`
+	undated := `{"created":"yesterday","os":"linux","architecture":"arm64"}`
 	tests := []struct {
 		name, content string
 		want          Description
@@ -30,6 +31,8 @@ func TestDescribe(t *testing.T) {
 			MediaType: "application/vnd.oci.image.manifest.v1+json", ArtifactType: "c/d",
 		}},
 		{"config missing", `{` + ociImage + `,` + image1 + `}`, Description{MediaType: "application/vnd.oci.image.manifest.v1+json"}},
+		{"created at no time", `{` + ociImage + `,"config":{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"` +
+			string(digest.FromString(undated)) + `"}}`, Description{MediaType: "application/vnd.oci.image.manifest.v1+json", Platform: "linux/arm64"}},
 		{"schema 1", `{"schemaVersion":1}`, Description{MediaType: "application/vnd.docker.distribution.manifest.v1+json"}},
 		{"bad subject", `{` + ociImage + `,"subject":{"digest":"x"}}`, Description{MediaType: "application/vnd.oci.image.manifest.v1+json"}},
 		{"no JSON", "hello", Description{}},
@@ -37,6 +40,7 @@ func TestDescribe(t *testing.T) {
 	}
 	r, d := newRegistry(t, Options{})
 	putBlobs(t, r.Repository("a"), img)
+	put(t, d, blobDataPath(digest.FromString(undated)), undated)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			dgst := digest.FromString(tt.content)
