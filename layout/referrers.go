@@ -47,7 +47,7 @@ func (p Repository) Referrers(ctx context.Context) (*Referrers, error) {
 			d := digest.NewDigestFromEncoded(digest.SHA256, hex)
 			g.Go(func() error {
 				rel, err := p.r.relations(reading, d)
-				if err != nil || rel.Subject == "" {
+				if err != nil || rel.Subject == "" || rel.Subject.Algorithm() != digest.SHA256 {
 					return err
 				}
 				mu.Lock()

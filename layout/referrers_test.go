@@ -80,6 +80,7 @@ func TestReferrers(t *testing.T) {
 	put(t, d, tagCurrentLinkPath("app", TagName(cosign+".sbom")), "no digest")
 	putRevision(t, d, "app", "no JSON")
 	put(t, d, revisionLinkPath("app", hexOf("1")), string(hexOf("1")))
+	putRevision(t, d, "app", artifactOf("sha512", digest.Digest("sha512:"+strings.Repeat("0", 128))))
 	putRevision(t, d, "elsewhere", artifactOf("elsewhere", one))
 
 	p := New(d, testOptions(t, Options{})).Repository("app")
