@@ -110,6 +110,10 @@ func TestCorruptStore(t *testing.T) {
 		// It is browsable: as a symlink, as history, and by rm.
 		m.bash(t, 0, `ls -l info/app/_digests/$tag info/app/_history/$tag`, "tag="+tag)
 	}
+	// An upload of which nothing has come yet is an empty file.
+	if got := m.out(t, `wc -c <info/app/_uploads/no-data; wc -c <info/app/_uploads/no-startedat`); got != "0\n4" {
+		t.Errorf("the uploads have %q bytes", got)
+	}
 	// The raw tree is all there and can be backed up.
 	backup := t.TempDir()
 	second := `rsync -ai raw/ $backup/ | wc -l | grep -x 0`

@@ -231,9 +231,11 @@ func (f *uploadFile) attr(context.Context) (attr, error) {
 	return readOnlyAttr(f.seen.Size, f.seen.ModTime, mutable), nil
 }
 
-func (f *uploadFile) open(context.Context, *node) (reader, uint32, error) {
+func (f *uploadFile) open(ctx context.Context, _ *node) (reader, uint32, error) {
+	blob, err := f.repo.OpenUpload(ctx, f.id)
+	if isAbsent(err) && f.seen.Size == 0 {
+		return textReader(""), fuse.FOPEN_DIRECT_IO, nil // begun, and nothing sent yet
+	}
 	// Direct: the file grows.
-	return &lazyReader{size: f.seen.Size, openBlob: func(ctx context.Context) (*layout.BlobReader, error) {
-		return f.repo.OpenUpload(ctx, f.id)
-	}}, fuse.FOPEN_DIRECT_IO, nil
+	return &lazyReader{size: f.seen.Size, blob: blob}, fuse.FOPEN_DIRECT_IO, err
 }
