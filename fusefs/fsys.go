@@ -74,6 +74,7 @@ func newFsys(reg *layout.Registry, opts Options) (*fsys, error) {
 	s.tags.s = s
 	root := &rootDir{s}
 	s.nodes = newNodeTable(root, s.dirKey("/"))
+	s.nodes.keepParents = opts.XAttrs
 	s.notify = newNotifier(s)
 	return s, nil
 }

@@ -1,9 +1,11 @@
 package fusefs
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -129,7 +131,7 @@ func TestXAttrs(t *testing.T) {
 		{"mediatype", "repositories/app/_tags/multi", v1.MediaTypeImageIndex},
 		{"annotation." + v1.AnnotationTitle, tag, "one"},
 		{"platform", tag, "linux/amd64"},
-		{"tags", manifest, "v1\nv2"},
+		{"tags", manifest, "app:v1\napp:v2"},
 	} {
 		if got := get(c.name, c.path); got != c.want {
 			t.Errorf("user.oci.%s of %s = %q, want %q", c.name, c.path, got, c.want)
@@ -148,6 +150,72 @@ func TestXAttrs(t *testing.T) {
 	m.bash(t, 0, `getfattr -d repositories info blobs/sha256 README.txt && ls -l $path && cp -a $path $local/ && cp -a $local/v1 repositories/app/_tags/v3`,
 		"path="+tag, "local="+t.TempDir())
 	m.wantTag(t, "app", "v3", i)
+}
+
+// TestXAttrsOfOneFile: one digest is one file in all repositories, so its tags are
+// those of all in which it was seen, by whichever name it is asked.
+func TestXAttrsOfOneFile(t *testing.T) {
+	t.Parallel()
+	need(t, "getfattr")
+	m := newMount(t, withXAttrs)
+	i := newImage("one", layer("a", 10))
+	m.put(t, "a", i, "one")
+	m.put(t, "b", i, "two")
+	tags := `getfattr --only-values -n user.oci.tags repositories/$repo/_manifests/sha256/$hex`
+	for _, c := range []struct{ repo, want string }{
+		{"a", "a:one"}, {"b", "a:one\nb:two"}, {"a", "a:one\nb:two"},
+	} {
+		if got := m.out(t, tags, "repo="+c.repo, "hex="+i.hex()); got != c.want {
+			t.Errorf("the tags in %s are %q, want %q", c.repo, got, c.want)
+		}
+	}
+	if got := m.out(t, `cat blobs/sha256/$xx/$hex >/dev/null; `+tags, "xx="+i.hex()[:2], "repo=a", "hex="+i.hex()); got != "a:one\nb:two" {
+		t.Errorf("after a look into blobs/ the tags are %q", got)
+	}
+}
+
+// TestXAttrsBounds: the kernel passes on no name of more than 255 bytes and no list
+// or value of more than 64 KiB. What does not fit is left out, and does not keep
+// getfattr from the rest.
+func TestXAttrsBounds(t *testing.T) {
+	t.Parallel()
+	need(t, "getfattr")
+	m := newMount(t, withXAttrs)
+	many := map[string]string{}
+	for i := range 1600 {
+		many[fmt.Sprintf("key-with-a-rather-long-name-%04d", i)] = "v"
+	}
+	for _, c := range []struct {
+		tag         string
+		annotations map[string]string
+		want        string // a line of what is listed
+	}{
+		{"value", map[string]string{"a": strings.Repeat("x", 64<<10+1), "ok": "1"}, `user.oci.annotation.ok="1"`},
+		{"name", map[string]string{strings.Repeat("k", 300): "v", "ok": "1"}, `user.oci.annotation.ok="1"`},
+		{"nul", map[string]string{"a\x00b": "v", "ok": "1"}, `user.oci.annotation.ok="1"`},
+		{"empty", map[string]string{"a": ""}, `user.oci.annotation.a=""`},
+		{"many", many, `user.oci.annotation.key-with-a-rather-long-name-0000="v"`},
+	} {
+		i := newImage(c.tag)
+		var manifest v1.Manifest
+		if err := json.Unmarshal(i.manifest, &manifest); err != nil {
+			t.Fatal(err)
+		}
+		manifest.Annotations = c.annotations
+		i.manifest = marshal(manifest)
+		m.put(t, "app", i, c.tag)
+		listed := strings.Split(m.out(t, `getfattr -d repositories/app/_tags/$tag 2>&1`, "tag="+c.tag), "\n")
+		for _, want := range []string{c.want, `user.oci.digest="` + string(i.digest()) + `"`, `user.oci.platform="linux/amd64"`} {
+			if !slices.Contains(listed, want) {
+				t.Errorf("%s: getfattr -d does not list %s but %.2000q", c.tag, want, listed)
+			}
+		}
+		for _, line := range listed {
+			if line != "" && !strings.HasPrefix(line, "user.oci.") && !strings.HasPrefix(line, "# file: ") {
+				t.Errorf("%s: getfattr says %.300q", c.tag, line)
+			}
+		}
+	}
 }
 
 // TestNoXAttrs answers once, and no more, that there are none.

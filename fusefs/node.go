@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"path"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -22,6 +23,7 @@ type node struct {
 	lookups uint64 // how often the kernel was told the number
 	parent  *node  // where it was last found; nil for the root
 	name    string
+	earlier []*node // with nodeTable.keepParents: other directories it was found in
 	obj     object
 	backing *backing // while open by passthrough
 }
@@ -33,11 +35,18 @@ type nodeTable struct {
 	byID  map[uint64]*node
 	byKey map[key]*node
 	last  uint64
-	peak  int      // the largest len(byID) since the maps were made
+	peak  int // the largest len(byID) since the maps were made
+
+	// keepParents has nodes remember all directories that they are found in, up to
+	// maxEarlier and the last, for what depends on each. It is set before serving.
+	keepParents bool
+
 	order []uint64 // all numbers, oldest first, with some already forgotten
 
 	count atomic.Int64 // len(byID), to be read without the lock
 }
+
+const maxEarlier = 32
 
 func newNodeTable(root object, k key) *nodeTable {
 	n := &node{id: fuse.FUSE_ROOT_ID, key: k, lookups: 1, obj: root}
@@ -85,11 +94,28 @@ func (t *nodeTable) addLocked(parent *node, name string, f *found) *node {
 		t.count.Store(int64(len(t.byID)))
 	}
 	if n.id != fuse.FUSE_ROOT_ID {
+		if t.keepParents {
+			n.foundIn(parent)
+		}
 		n.parent, n.name, n.obj = parent, name, f.obj
 	}
 	n.moved.Store(false)
 	n.lookups++
 	return n
+}
+
+// foundIn remembers where the node was found before parent.
+func (n *node) foundIn(parent *node) {
+	if n.parent == nil || n.parent == parent {
+		return
+	}
+	if i := slices.Index(n.earlier, parent); i >= 0 {
+		n.earlier[i] = n.parent
+		return
+	}
+	if n.earlier = append(n.earlier, n.parent); len(n.earlier) > maxEarlier {
+		n.earlier = slices.Delete(n.earlier, 0, 1)
+	}
 }
 
 // move marks the file as no longer that of its name, and returns its number if
@@ -184,6 +210,19 @@ func (t *nodeTable) parentObject(n *node) object {
 		return nil
 	}
 	return n.parent.obj
+}
+
+// parentObjects are all directories the node was found in, with keepParents.
+func (t *nodeTable) parentObjects(n *node) []object {
+	t.mu.RLock()
+	defer t.mu.RUnlock()
+	var out []object
+	for _, parent := range append(n.earlier[:len(n.earlier):len(n.earlier)], n.parent) {
+		if parent != nil {
+			out = append(out, parent.obj)
+		}
+	}
+	return out
 }
 
 // path is where in the mount the node was last found, for messages.

@@ -1,8 +1,11 @@
 package fusefs
 
 import (
+	"cmp"
 	"context"
-	"sort"
+	"errors"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -13,7 +16,10 @@ import (
 	"registryfs/layout"
 )
 
-const xattrPrefix = "user.oci."
+const (
+	xattrPrefix      = "user.oci."
+	annotationPrefix = "annotation." // after it
+)
 
 var (
 	_ = (attributed)((*tagFile)(nil))
@@ -42,8 +48,11 @@ func blobAttrs(d digest.Digest, size int64) map[string]string {
 func (s *fsys) manifestAttrs(ctx context.Context, d digest.Digest, size int64) (map[string]string, error) {
 	out := blobAttrs(d, size)
 	desc, err := s.reg.Describe(ctx, d)
+	if isAbsent(err) || errors.Is(err, layout.ErrCorrupt) || errors.Is(err, layout.ErrTooLarge) {
+		return out, nil // reading the file tells
+	}
 	if err != nil {
-		return out, nil // a config or a layer: not a manifest
+		return nil, err
 	}
 	set := func(name, value string) {
 		if value != "" {
@@ -56,29 +65,42 @@ func (s *fsys) manifestAttrs(ctx context.Context, d digest.Digest, size int64) (
 	set("platform", desc.Platform)
 	set("created", desc.Created)
 	for k, v := range desc.Annotations {
-		set("annotation."+k, v)
+		out[annotationPrefix+k] = v
 	}
 	return out, nil
 }
 
-// tagsOf lists the tags of the repository in which the manifest was found that
-// point to it. It reads every tag, so it is answered by name and not listed.
-func (s *fsys) tagsOf(ctx context.Context, n *node, d digest.Digest) (string, bool) {
-	dir, ok := s.nodes.parentObject(n).(*linksDir)
-	if !ok || dir.kind != manifestLinks {
-		return "", false
-	}
+// tagsOf lists the tags that point to the manifest, as REPOSITORY:TAG, of the
+// repositories in which it was found: it is one file in all of them, and the
+// kernel asks for the file. It reads every tag, so it is answered by name and not
+// listed.
+func (s *fsys) tagsOf(ctx context.Context, n *node, d digest.Digest) (string, error) {
 	var out []string
-	for tag, err := range dir.repo.Tags().All(ctx) {
-		if err != nil {
-			return "", false
+	known := false
+	for _, parent := range s.nodes.parentObjects(n) {
+		dir, ok := parent.(*linksDir)
+		if !ok || dir.kind != manifestLinks {
+			continue
 		}
-		if t, err := dir.repo.Tags().Get(ctx, tag); err == nil && t.Digest == d {
-			out = append(out, string(tag))
+		known = true
+		for tag, err := range dir.repo.Tags().All(ctx) {
+			if err != nil {
+				return "", err
+			}
+			t, err := dir.repo.Tags().Digest(ctx, tag)
+			if err != nil && !isAbsent(err) {
+				return "", err
+			}
+			if t.Digest == d {
+				out = append(out, string(dir.repo.Name())+":"+string(tag))
+			}
 		}
 	}
-	sort.Strings(out)
-	return strings.Join(out, "\n"), true
+	if !known {
+		return "", errNoEntry
+	}
+	slices.Sort(out)
+	return strings.Join(out, "\n"), nil
 }
 
 // GetXAttr implements fuse.RawFileSystem. The kernel and ls ask for names of
@@ -93,10 +115,14 @@ func (s *fsys) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, name string, d
 	}
 	ctx := request(cancel, h)
 	if f, isDigest := obj.(*digestFile); isDigest && short == "tags" {
-		if tags, ok := s.tagsOf(ctx, n, f.digest); ok {
-			return answerXattr(dest, tags)
+		tags, err := s.tagsOf(ctx, n, f.digest)
+		if isAbsent(err) {
+			return 0, fuse.ENODATA
 		}
-		return 0, fuse.ENODATA
+		if err != nil {
+			return 0, s.fail("getxattr", n, "", err)
+		}
+		return answerXattr(dest, tags)
 	}
 	values, err := a.xattrs(ctx)
 	if err != nil {
@@ -129,12 +155,41 @@ func (s *fsys) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []byte) 
 	if err != nil {
 		return 0, s.fail("listxattr", n, "", err)
 	}
-	names := make([]string, 0, len(values))
-	for k := range values {
-		names = append(names, xattrPrefix+k+"\x00")
+	return answerXattr(dest, xattrList(values))
+}
+
+// What the kernel passes on: XATTR_NAME_MAX, and XATTR_SIZE_MAX of a value and of
+// the list of names.
+const (
+	maxXattrName = 255
+	maxXattrSize = 64 << 10
+)
+
+// xattrList names the attributes, those of the manifest itself before its
+// annotations. What the kernel would not pass on is left out: else all the others
+// could not be seen either.
+func xattrList(values map[string]string) string {
+	order := func(name string) int {
+		if strings.HasPrefix(name, annotationPrefix) {
+			return 1
+		}
+		return 0
 	}
-	sort.Strings(names)
-	return answerXattr(dest, strings.Join(names, ""))
+	names := slices.SortedFunc(maps.Keys(values), func(a, b string) int {
+		return cmp.Or(order(a)-order(b), strings.Compare(a, b))
+	})
+	var list strings.Builder
+	for _, name := range names {
+		full := xattrPrefix + name
+		if len(full) > maxXattrName || strings.Contains(full, "\x00") || len(values[name]) > maxXattrSize {
+			continue
+		}
+		if list.Len()+len(full)+1 > maxXattrSize {
+			break
+		}
+		list.WriteString(full + "\x00")
+	}
+	return list.String()
 }
 
 // SetXAttr implements fuse.RawFileSystem. Not EPERM: cp -a and install take
