@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"iter"
 	"strings"
 	"syscall"
@@ -120,6 +121,10 @@ func (f *descriptorFile) text(ctx context.Context) (string, error) {
 	desc, err := reg.Describe(ctx, f.tag.Digest)
 	if err != nil && !errors.Is(err, layout.ErrTooLarge) {
 		return "", err
+	}
+	if err == nil && desc.Size != f.tag.Size {
+		// What is in it was read before it was damaged.
+		return "", fmt.Errorf("%w: manifest %s has %d bytes and should have %d", layout.ErrCorrupt, f.tag.Digest, f.tag.Size, desc.Size)
 	}
 	total, err := reg.TotalSize(ctx, f.tag.Digest)
 	if errors.Is(err, layout.ErrTooLarge) {

@@ -3,6 +3,8 @@ package fusefs
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +75,32 @@ func TestDescriptors(t *testing.T) {
 	m.bash(t, 0, `ls -l $dir/v1 && ! cat $dir/v9 && cp repositories/team/app/_manifests/sha256/$hex repositories/team/app/_tags/v1 && cp repositories/team/app/_tags/v1 repositories/team/app/_tags/v9 && grep -q $hex $dir/v1 && test $(stat -c %s $dir/v1) = $(wc -c <$dir/v1)`,
 		"dir="+dir, "hex="+other.hex())
 	m.bash(t, 0, `ls $dir | grep v9 && grep -q $hex $dir/v9`, "dir="+dir, "hex="+other.hex())
+}
+
+// TestDescriptorOfDamage: what is known of a manifest is not shown while the store
+// has another, and is again when that is repaired.
+func TestDescriptorOfDamage(t *testing.T) {
+	t.Parallel()
+	m := newMount(t)
+	i := newImage("one", layer("a", 10))
+	m.put(t, "app", i, "v1")
+	file := filepath.Join(m.store, blobFile(i.digest()))
+	read := func() string { return m.out(t, `cat info/app/_descriptors/v1 2>&1 || true`) }
+	sound := read()
+	for _, c := range []struct{ name, content, want string }{
+		{"cut short", string(i.manifest[:50]), "Input/output error"},
+		{"repaired", string(i.manifest), sound},
+		{"empty", "", "Input/output error"},
+		{"repaired again", string(i.manifest), sound},
+	} {
+		if err := os.WriteFile(file, []byte(c.content), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if !eventually(func() bool { return strings.Contains(read(), c.want) }) {
+			t.Errorf("%s: the descriptor is %q, want %q", c.name, read(), c.want)
+		}
+		m.bash(t, 0, `test $(stat -c %s info/app/_descriptors/v1) = $(cat info/app/_descriptors/v1 2>/dev/null | wc -c)`)
+	}
 }
 
 // TestReferrers shows what refers to a manifest, by all the ways there are.
