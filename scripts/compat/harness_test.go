@@ -76,7 +76,13 @@ type result struct {
 // try runs a command and returns its exit status, whatever it is.
 func try(t testing.TB, name string, args ...string) result {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), commandTimeout)
+	return tryFor(t, commandTimeout, name, args...)
+}
+
+// tryFor is try for what may take longer.
+func tryFor(t testing.TB, limit time.Duration, name string, args ...string) result {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
 	var stdout, stderr bytes.Buffer
