@@ -88,6 +88,14 @@ func (f *descriptorFile) attr(context.Context) (attr, error) {
 }
 
 func (f *descriptorFile) open(ctx context.Context, _ *node) (reader, uint32, error) {
+	now, err := f.d.s.tagNow(ctx, f.d.repo, &f.tag)
+	if err == nil && now.Digest != f.tag.Digest {
+		now, err = f.d.repo.Tags().Get(ctx, f.tag.Name)
+		f = &descriptorFile{d: f.d, tag: now}
+	}
+	if err != nil {
+		return nil, 0, err
+	}
 	text, err := f.text(ctx)
 	// Direct: a child of an index may have come since, and the text be longer.
 	return textReader(text), fuse.FOPEN_DIRECT_IO, err

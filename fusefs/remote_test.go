@@ -280,8 +280,8 @@ func TestRemoteTagMoved(t *testing.T) {
 		img := newImage(fmt.Sprint("moved ", i), layer("moved", 10))
 		other.put(t, "app-03", img, "v5")
 		time.Sleep(1500 * time.Millisecond) // TagTTL, and what the kernel believes
-		got := m.out(t, `sha256sum <repositories/app-03/_tags/v5 | cut -c1-64; basename $(readlink info/app-03/_digests/v5); cat raw/docker/registry/v2/repositories/app-03/_manifests/tags/v5/current/link`)
-		if want := img.hex() + "\n" + img.hex() + "\nsha256:" + img.hex(); got != want {
+		got := m.out(t, `sha256sum <repositories/app-03/_tags/v5 | cut -c1-64; basename $(readlink info/app-03/_digests/v5); cat raw/docker/registry/v2/repositories/app-03/_manifests/tags/v5/current/link; echo; sed -n 's/.*"digest": "sha256:\(.*\)",/\1/p' info/app-03/_descriptors/v5; ls -U info/app-03/_history/v5 | tail -n 1 | tail -c 65`)
+		if want := img.hex() + "\n" + img.hex() + "\nsha256:" + img.hex() + "\n" + img.hex() + "\n" + img.hex(); got != want {
 			t.Errorf("after moving it %d times the tag is %q, want %q", i+1, got, want)
 		}
 	}
@@ -313,5 +313,29 @@ func TestLargeRequests(t *testing.T) {
 		if n := count(test.operation) - before; n < mib || n > mib+2 {
 			t.Errorf("%q took %d requests to %s, want one for each of %d MiB and at most two more", test.script, n, test.operation, mib)
 		}
+	}
+}
+
+// TestRemoteDescriptorMoved: a descriptor that was listed longer ago than the TTL is
+// that of the tag as it is when it is opened.
+func TestRemoteDescriptorMoved(t *testing.T) {
+	t.Parallel()
+	m, c := newRemote(t, 1, 3)
+	d := &descriptorsDir{s: m.srv.s, repo: m.srv.s.reg.Repository("app-00")}
+	f, err := d.lookup(t.Context(), "v1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := f.obj.(*descriptorFile)
+	file.tag.Asked = time.Now().Add(-time.Hour)
+	img := newImage("moved", layer("moved", 10))
+	(&mount{reg: layout.New(c, layout.Options{SpoolDir: t.TempDir()})}).put(t, "app-00", img, "v1")
+	time.Sleep(1100 * time.Millisecond) // TagTTL
+	r, _, err := file.open(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := string(r.(textReader)); !strings.Contains(text, img.hex()) {
+		t.Errorf("the descriptor is %s, want that of %s", text, img.hex())
 	}
 }
