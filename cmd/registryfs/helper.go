@@ -1,16 +1,26 @@
 package main
 
-import "strings"
+import (
+	"os"
+	"strings"
+)
 
 // helperNames are the names under which mount(8) looks for the program that
 // mounts a type.
 var helperNames = map[string]bool{"mount.registryfs": true, "mount.fuse.registryfs": true}
+
+// helperPath is where fusermount3 is looked for if there is no PATH, which mount(8)
+// takes away when an ordinary user mounts by fstab's word user.
+const helperPath = "/usr/local/bin:/usr/bin:/bin"
 
 // runHelper mounts what mount(8) asks for.
 func runHelper(argv []string) error {
 	call, err := parseHelper(argv[1:])
 	if err != nil {
 		return err
+	}
+	if os.Getenv("PATH") == "" {
+		os.Setenv("PATH", helperPath)
 	}
 	o := options{fake: call.fake, helper: true}
 	app := newApp(&o)

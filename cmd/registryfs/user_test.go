@@ -182,17 +182,21 @@ func TestMountHelper(t *testing.T) {
 	}
 }
 
-// The real mount(8) looks for its helpers in /sbin, so a namespace gets one.
+// withHelper makes the program a helper of mount(8) in a namespace: it looks for
+// them in /sbin.
+const withHelper = `
+mkdir "$SCENE/sbin"
+sbin=$(readlink -f /sbin)
+ln -s "$BINARY" "$SCENE/sbin/mount.registryfs"
+mount -t overlay -o "lowerdir=$SCENE/sbin:$sbin" none "$sbin" || { echo 'no overlay'; exit 0; }
+`
+
 func TestMountCommand(t *testing.T) {
 	needRoot(t)
 	needFUSE(t)
 	needOpenDevice(t)
 	s := newScene(t)
-	mkdir(t, s.dir, "sbin")
-	got := inNamespace(t, s, `
-sbin=$(readlink -f /sbin)
-ln -s "$BINARY" "$SCENE/sbin/mount.registryfs"
-mount -t overlay -o "lowerdir=$SCENE/sbin:$sbin" none "$sbin" || { echo 'no overlay'; exit 0; }
+	got := inNamespace(t, s, withHelper+`
 mount -t registryfs "$STORE" "$MNT" -o ro,allow_other,uid=5
 grep registryfs /proc/self/mounts
 stat -c 'owner %u' "$MNT/raw"
@@ -209,6 +213,34 @@ umount "$MNT"
 	for _, want := range []string{"fuse.registryfs ro", "allow_other", "owner 5", "mode 700", "twice: 32"} {
 		if got.status != 0 || !strings.Contains(got.stdout, want) {
 			t.Errorf("mount(8): %v, want %q", got, want)
+		}
+	}
+}
+
+// The line of fstab lets ordinary users mount. Then mount(8) runs its helper as
+// the user, and with no variables but its own.
+func TestMountCommandAsUser(t *testing.T) {
+	needRoot(t)
+	needFUSE(t)
+	needOpenDevice(t)
+	needTool(t, "fusermount3", "setpriv")
+	s := newScene(t)
+	openTo(t, s)
+	got := inNamespace(t, s, withHelper+`
+mkdir "$SCENE/etc"
+printf '%s %s registryfs noauto,user,ro 0 0\n' "$STORE" "$MNT" >"$SCENE/etc/fstab"
+mount -t overlay -o "lowerdir=$SCENE/etc:/etc" none /etc
+user mount "$MNT"
+grep registryfs /proc/self/mounts
+user stat -c 'owner %u' "$MNT/raw"
+user "$BINARY" umount "$MNT"
+`)
+	if strings.Contains(got.stdout, "no overlay") {
+		missing(t, "no overlay file system: %v", got)
+	}
+	for _, want := range []string{"fuse.registryfs ro,nosuid,nodev,noexec", "owner 65534"} {
+		if got.status != 0 || !strings.Contains(got.stdout, want) {
+			t.Errorf("mount(8) of an ordinary user: %v, want %q", got, want)
 		}
 	}
 }
