@@ -55,7 +55,7 @@ func parseEnvFile(text string) ([]variable, error) {
 			continue
 		}
 		name, value, ok := strings.Cut(line, "=")
-		if !ok || !variableName.MatchString(name) { // the line may be a secret: it is not shown
+		if !ok || !variableName.MatchString(name) || strings.Contains(value, "\x00") { // the line may be a secret: it is not shown
 			return nil, fmt.Errorf("line %d is not NAME=VALUE: write one variable a line, and # before a remark", number)
 		}
 		if n := len(value); n >= 2 && (value[0] == '"' || value[0] == '\'') && value[n-1] == value[0] {

@@ -17,7 +17,7 @@ func TestParseEnvFile(t *testing.T) {
 	if err != nil || !reflect.DeepEqual(got, want) {
 		t.Errorf("parseEnvFile = %q, %v, want %q", got, err, want)
 	}
-	for _, bad := range []string{"A=1\nsecret", "=x", "1A=x", "A B=x"} {
+	for _, bad := range []string{"A=1\nsecret", "=x", "1A=x", "A B=x", "A=\x00"} {
 		if _, err := parseEnvFile(bad); err == nil || !strings.Contains(err.Error(), "is not NAME=VALUE") || strings.Contains(err.Error(), "secret") {
 			t.Errorf("parseEnvFile(%q) = %v, want the line's number and no more", bad, err)
 		}

@@ -39,7 +39,7 @@ func (m mounting) run(ctx context.Context, source, mountpoint string) error {
 	if m.helper && s.isS3() {
 		s.source = source // by which mount -a knows what is mounted already
 	}
-	dir, err := prepareMountpoint(mountpoint, m.log)
+	dir, err := m.prepareMountpoint(mountpoint)
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,8 +14,14 @@ import (
 
 // prepareMountpoint returns the mount point's real path, ready to be mounted on.
 // What a killed process has left there is cleared.
-func prepareMountpoint(name string, log *slog.Logger) (string, error) {
+func (m mounting) prepareMountpoint(name string) (string, error) {
 	dir, err := realPath(name)
+	if m.mkdir && errors.Is(err, fs.ErrNotExist) {
+		if err := os.MkdirAll(name, 0o755); err != nil {
+			return "", fmt.Errorf("make the mount point: %w", err)
+		}
+		dir, err = realPath(name)
+	}
 	if err != nil {
 		return "", mountpointError(name, err)
 	}
@@ -24,7 +29,7 @@ func prepareMountpoint(name string, log *slog.Logger) (string, error) {
 		if err := clearDead(dir); err != nil {
 			return "", err
 		}
-		log.Warn("cleared the mount that a killed process had left behind", "mountpoint", dir)
+		m.log.Warn("cleared the mount that a killed process had left behind", "mountpoint", dir)
 	}
 	mounted, err := fusefs.IsMounted(dir)
 	if err != nil {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,10 +16,25 @@ func TestPrepareMountpoint(t *testing.T) {
 	}
 	t.Chdir(dir)
 	for _, name := range []string{mnt, link, "mnt", "./mnt/", "link"} {
-		got, err := prepareMountpoint(name, slog.New(slog.DiscardHandler))
+		got, err := testMounting(options{}).prepareMountpoint(name)
 		if err != nil || got != mnt {
 			t.Errorf("prepareMountpoint(%q) = %q, %v, want %q", name, got, err, mnt)
 		}
+	}
+}
+
+func TestMakeMountpoint(t *testing.T) {
+	dir := tempDir(t)
+	mnt := filepath.Join(dir, "a/b")
+	m := testMounting(options{mkdir: true})
+	for range 2 {
+		if got, err := m.prepareMountpoint(mnt); err != nil || got != mnt || !isDir(mnt) {
+			t.Fatalf("prepareMountpoint(%q) = %q, %v, want it made", mnt, got, err)
+		}
+	}
+	file := writeFile(t, filepath.Join(dir, "file"), "")
+	if _, err := m.prepareMountpoint(filepath.Join(file, "below")); err == nil {
+		t.Error("a mount point below a file was made")
 	}
 }
 
@@ -35,7 +49,7 @@ func TestPrepareMountpointErrors(t *testing.T) {
 		filepath.Join(file, "below"): "lies below a file",
 		root:                         "is a registry's root directory, which the mount would hide",
 	} {
-		_, err := prepareMountpoint(name, slog.New(slog.DiscardHandler))
+		_, err := testMounting(options{}).prepareMountpoint(name)
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("prepareMountpoint(%q) = %v, want %q", name, err, want)
 		}

@@ -15,6 +15,7 @@ import (
 type options struct {
 	readOnly, allowOther, allowDelete, xattrs bool
 	forceCacheWrites, foreground, debug       bool
+	mkdir                                     bool
 
 	uid, gid   *uint32 // nil: those of the process
 	umask      uint32
@@ -79,6 +80,7 @@ func (o *options) flags() []cli.Flag {
 		valueFlag("cache-size", remoteCategory, "`SIZE` that they may have there", "10GiB, at most a tenth of the disk", o.setCacheSize),
 
 		boolFlag("foreground", processCategory, "serve the mount from this process and log to the terminal", &o.foreground, "f"),
+		boolFlag("mkdir", processCategory, "make MOUNTPOINT when it is absent", &o.mkdir),
 		envFileFlag(processCategory),
 		pathFlag("state-dir", processCategory, "`DIR` for what outlives a mount", "registryfs in the user's state directory", &o.stateDir),
 		pathFlag("spool-dir", processCategory, "`DIR` for uploads that do not fit into memory", "the directory for temporary files", &o.spoolDir),

@@ -11,7 +11,8 @@ import (
 )
 
 // TestKubernetes: the DaemonSet is what Kubernetes takes one for, the volumes it
-// mounts are there, and registryfs understands its command line.
+// mounts are there, and its command line mounts on a node that has no more than
+// those.
 func TestKubernetes(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "kubernetes", "daemonset.yaml"))
 	if err != nil {
@@ -29,8 +30,9 @@ func TestKubernetes(t *testing.T) {
 				Metadata struct{ Labels labels }
 				Spec     struct {
 					Containers []struct {
-						Command, Args []string
-						VolumeMounts  []struct {
+						Command, Args  []string
+						ReadinessProbe struct{ Exec struct{ Command []string } } `yaml:"readinessProbe"`
+						VolumeMounts   []struct {
 							Name             string
 							MountPath        string `yaml:"mountPath"`
 							MountPropagation string `yaml:"mountPropagation"`
@@ -61,11 +63,26 @@ func TestKubernetes(t *testing.T) {
 	if !shown {
 		t.Errorf("no other pod would see what is mounted on %s", mountpoint)
 	}
-	// All is right but the SOURCE, which is looked at after the options.
-	args := slices.Clone(c.Args)
-	args[len(args)-2] = filepath.Join(t.TempDir(), "absent")
-	r := try(t, program(t, registryfs), args...)
-	if r.code != 1 || !strings.Contains(r.stderr, "does not exist: pass a registry's root directory") {
-		t.Errorf("registryfs %q: exit status %d\n%s", args, r.code, r.stderr)
+	// In the background, and without what only the node has.
+	node := t.TempDir()
+	args := slices.DeleteFunc(slices.Clone(c.Args), func(arg string) bool { return arg == "--foreground" })
+	for i, arg := range args {
+		for _, m := range c.VolumeMounts {
+			arg = strings.Replace(arg, m.MountPath, filepath.Join(node, m.Name), 1)
+		}
+		args[i] = strings.Replace(arg, "0.0.0.0:9464", "127.0.0.1:0", 1)
 	}
+	for _, m := range c.VolumeMounts {
+		if err := os.Mkdir(filepath.Join(node, m.Name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	needFUSE(t)
+	s := standardStorage(t, onS3, v3)
+	args[len(args)-2] = s.source()
+	mountpoint = args[len(args)-1]
+	run(t, program(t, registryfs), args...)
+	t.Cleanup(func() { unmount(t, mountpoint) })
+	probe := c.ReadinessProbe.Exec.Command
+	run(t, probe[0], append(slices.Clone(probe[1:len(probe)-1]), filepath.Join(mountpoint, filepath.Base(probe[len(probe)-1])))...)
 }
