@@ -331,18 +331,21 @@ func linkSource(ctx context.Context, src object) (digest.Digest, int64, error) {
 
 // Symlink implements fuse.RawFileSystem.
 func (s *fsys) Symlink(_ <-chan struct{}, h *fuse.InHeader, _, name string, _ *fuse.EntryOut) fuse.Status {
+	defer s.stats.done(opSymlink, s.stats.begin())
 	parent, _ := s.nodes.get(h.NodeId)
 	return s.fail("ln -s", parent, name, errNoSymlink)
 }
 
 // Mknod implements fuse.RawFileSystem.
 func (s *fsys) Mknod(_ <-chan struct{}, in *fuse.MknodIn, name string, _ *fuse.EntryOut) fuse.Status {
+	defer s.stats.done(opMknod, s.stats.begin())
 	parent, _ := s.nodes.get(in.NodeId)
-	return s.fail("mknod", parent, name, refuse(syscall.EPERM, "a registry has only files and directories", ""))
+	return s.fail("mknod", parent, name, errNoDevice)
 }
 
 // Readlink implements fuse.RawFileSystem.
 func (s *fsys) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.Status) {
+	defer s.stats.done(opReadlink, s.stats.begin())
 	n, obj := s.nodes.get(h.NodeId)
 	l, ok := obj.(linkTarget)
 	if !ok {
@@ -361,19 +364,24 @@ func (s *fsys) Readlink(cancel <-chan struct{}, h *fuse.InHeader) ([]byte, fuse.
 
 // Tmpfile implements fuse.RawFileSystem.
 func (s *fsys) Tmpfile(<-chan struct{}, *fuse.CreateIn, *fuse.CreateOut) fuse.Status {
-	return fuse.ENOTSUP
+	return s.stats.refuse(opOther, syscall.EOPNOTSUPP)
 }
 
 // Fallocate implements fuse.RawFileSystem.
-func (s *fsys) Fallocate(<-chan struct{}, *fuse.FallocateIn) fuse.Status { return fuse.ENOTSUP }
+func (s *fsys) Fallocate(<-chan struct{}, *fuse.FallocateIn) fuse.Status {
+	return s.stats.refuse(opOther, syscall.EOPNOTSUPP)
+}
 
 // Ioctl implements fuse.RawFileSystem.
 func (s *fsys) Ioctl(<-chan struct{}, *fuse.IoctlIn, []byte, *fuse.IoctlOut, []byte) fuse.Status {
-	return fuse.Status(syscall.ENOTTY)
+	return s.stats.refuse(opOther, syscall.ENOTTY)
 }
 
 // FsyncDir implements fuse.RawFileSystem: what was committed is durable.
-func (s *fsys) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status { return fuse.OK }
+func (s *fsys) FsyncDir(<-chan struct{}, *fuse.FsyncIn) fuse.Status {
+	s.stats.done(opFsync, s.stats.begin())
+	return fuse.OK
+}
 
 // locals are the directories that exist in this mount only, until something
 // lands in them.

@@ -205,6 +205,9 @@ func TestPanic(t *testing.T) {
 	if r := m.bash(t, 1, `cat repositories/app/_tags/v1`); !strings.Contains(r.stderr, "Input/output error") {
 		t.Errorf("cat says %q, want an I/O error", r.stderr)
 	}
+	if got := m.srv.Stats().Errors[syscall.EIO]; got == 0 {
+		t.Error("the error is not counted")
+	}
 	m.bash(t, 0, `cat repositories/app/_tags/v2 && ls repositories/app`)
 	d.set(nil)
 	m.bash(t, 0, `cat repositories/app/_tags/v1 && ls -l repositories/app/_tags`)

@@ -260,6 +260,7 @@ func (s *fsys) commit(op string, fh uint64) fuse.Status {
 
 // Release implements fuse.RawFileSystem.
 func (s *fsys) Release(_ <-chan struct{}, in *fuse.ReleaseIn) {
+	defer s.stats.done(opRelease, s.stats.begin())
 	h := s.handles.remove(in.Fh)
 	if h == nil {
 		return

@@ -102,6 +102,7 @@ func (s *fsys) mountOptions() *fuse.MountOptions {
 		Logger:            slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		PanicHandler: func(v any) fuse.Status {
 			s.log.Error("panic in a request", "panic", v, "stack", string(debug.Stack()))
+			s.stats.failed(syscall.EIO)
 			return fuse.EIO
 		},
 	}

@@ -74,6 +74,7 @@ func (s *fsys) OpenDir(_ <-chan struct{}, in *fuse.OpenIn, out *fuse.OpenOut) fu
 
 // ReleaseDir implements fuse.RawFileSystem.
 func (s *fsys) ReleaseDir(in *fuse.ReleaseIn) {
+	defer s.stats.done(opRelease, s.stats.begin())
 	h := s.handles.remove(in.Fh)
 	if h == nil || h.listing == nil {
 		return

@@ -43,6 +43,8 @@ var (
 	errFixed = refuse(syscall.EPERM, "this name is part of the mount",
 		"README.txt at the top of the mount says where content goes")
 	errCross     = refuse(syscall.EXDEV, "a rename stays within one directory of one kind", "copy the file, then remove the old name")
+	errNoDevice  = refuse(syscall.EPERM, "a registry has only files and directories", "write a regular file")
+	errNoSetAttr = refuse(syscall.EOPNOTSUPP, "attributes are made from the manifests and cannot be set", "put annotations into the manifest")
 	errNoSymlink = refuse(syscall.EPERM, "a registry has no symbolic links", "copy the file, or ln it, to make a tag")
 )
 

@@ -146,6 +146,7 @@ func (d *controlDir) list(context.Context) iter.Seq2[entry, error] { return list
 // StatFs implements fuse.RawFileSystem. Storage without bounds shows large
 // ones: programs refuse to write to a full disk of 0 bytes.
 func (s *fsys) StatFs(cancel <-chan struct{}, in *fuse.InHeader, out *fuse.StatfsOut) fuse.Status {
+	defer s.stats.done(opStatfs, s.stats.begin())
 	space, err := s.reg.StatFS(request(cancel, in))
 	if err != nil {
 		const blocks = 1 << 38 // 1 PiB of 4 KiB

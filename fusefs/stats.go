@@ -11,6 +11,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/hanwen/go-fuse/v2/fuse"
+
 	"registryfs/layout"
 )
 
@@ -55,13 +57,20 @@ const (
 	opRmdir
 	opRename
 	opLink
+	opSymlink
+	opMknod
+	opReadlink
 	opXattr
+	opStatfs
+	opRelease
+	opOther // fallocate, ioctl, tmpfile
 	opCount
 )
 
 var opNames = [opCount]string{
 	"lookup", "getattr", "setattr", "opendir", "readdir", "open", "create", "read", "write",
-	"copy_file_range", "flush", "fsync", "mkdir", "unlink", "rmdir", "rename", "link", "xattr",
+	"copy_file_range", "flush", "fsync", "mkdir", "unlink", "rmdir", "rename", "link",
+	"symlink", "mknod", "readlink", "xattr", "statfs", "release", "other",
 }
 
 // stats counts what the mount has done since it began.
@@ -89,6 +98,13 @@ func (s *stats) done(o op, began time.Time) { s.ops[o].Observe(time.Since(began)
 func (s *stats) read(n int)   { s.out.Add(int64(n)) }
 func (s *stats) wrote(n int)  { s.in.Add(int64(n)) }
 func (s *stats) listed(n int) { s.entries.Add(int64(n)) }
+
+// refuse counts a request that is refused without a word.
+func (s *stats) refuse(o op, errno syscall.Errno) fuse.Status {
+	s.done(o, s.begin())
+	s.failed(errno)
+	return fuse.Status(errno)
+}
 
 func (s *stats) failed(errno syscall.Errno) {
 	s.mu.Lock()

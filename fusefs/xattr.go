@@ -194,11 +194,22 @@ func xattrList(values map[string]string) string {
 
 // SetXAttr implements fuse.RawFileSystem. Not EPERM: cp -a and install take
 // that for a failure of the copy.
-func (s *fsys) SetXAttr(<-chan struct{}, *fuse.SetXAttrIn, string, []byte) fuse.Status {
-	return fuse.Status(syscall.EOPNOTSUPP)
+func (s *fsys) SetXAttr(_ <-chan struct{}, in *fuse.SetXAttrIn, name string, _ []byte) fuse.Status {
+	return s.refuseXAttr("setxattr", &in.InHeader, name)
 }
 
 // RemoveXAttr implements fuse.RawFileSystem.
-func (s *fsys) RemoveXAttr(<-chan struct{}, *fuse.InHeader, string) fuse.Status {
-	return fuse.Status(syscall.EOPNOTSUPP)
+func (s *fsys) RemoveXAttr(_ <-chan struct{}, h *fuse.InHeader, name string) fuse.Status {
+	return s.refuseXAttr("removexattr", h, name)
+}
+
+// refuseXAttr says nothing about what is not a user's own, such as the ACLs that
+// cp -a tries to set on every file.
+func (s *fsys) refuseXAttr(op string, h *fuse.InHeader, name string) fuse.Status {
+	if !strings.HasPrefix(name, "user.") {
+		return s.stats.refuse(opXattr, syscall.EOPNOTSUPP)
+	}
+	defer s.stats.done(opXattr, s.stats.begin())
+	n, _ := s.nodes.get(h.NodeId)
+	return s.fail(op, n, "", errNoSetAttr)
 }
