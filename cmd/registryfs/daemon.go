@@ -139,13 +139,17 @@ func (w *waiter) ready(logFile string) error {
 }
 
 func redirect(name string, mode int, fds ...int) error {
-	f, err := os.OpenFile(name, mode, 0)
+	f, err := os.OpenFile(name, mode|unix.O_CLOEXEC, 0o600)
 	if err != nil {
 		return err
 	}
 	defer f.Close()
 	for _, fd := range fds {
-		if err := unix.Dup3(int(f.Fd()), fd, 0); err != nil {
+		flags := unix.O_CLOEXEC
+		if fd <= 2 {
+			flags = 0
+		}
+		if err := unix.Dup3(int(f.Fd()), fd, flags); err != nil {
 			return fmt.Errorf("redirect descriptor %d to %s: %w", fd, name, err)
 		}
 	}

@@ -268,18 +268,38 @@ func TestClosedTerminal(t *testing.T) {
 func TestLogFile(t *testing.T) {
 	needFUSE(t)
 	s := newScene(t)
-	cmd := exec.Command(binary, "mount", "store", "mnt", "--log-file", "log", "--log-format=json")
+	cmd := exec.Command(binary, "mount", "store", s.mnt, "--log-file", "log", "--log-format=json")
 	cmd.Dir = s.dir
 	if got := finish(t, cmd); got != (result{}) {
 		t.Fatalf("mount: %v", got)
 	}
+	says := func(name, message string) bool {
+		text, err := os.ReadFile(filepath.Join(s.dir, name))
+		return err == nil && strings.Contains(string(text), `"msg":"`+message+`"`)
+	}
+	if !says("log", "mounted") {
+		t.Error("the log does not say mounted")
+	}
+
+	// As logrotate does it: nothing may go on in the old file.
+	if err := os.Rename(s.dir+"/log", s.dir+"/log.1"); err != nil {
+		t.Fatal(err)
+	}
+	pid := s.processes()[0]
+	if err := syscall.Kill(pid, syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "a new log is begun", func() bool { return says("log", "settings were read again") })
+	fds, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", pid))
+	for _, fd := range fds {
+		if to, _ := os.Readlink(fd); strings.HasSuffix(to, "/log.1") {
+			t.Errorf("%s is still %s", fd, to)
+		}
+	}
 	if got := registryfs(t, "umount", s.mnt); got.status != 0 {
 		t.Fatalf("umount: %v", got)
 	}
-	eventually(t, "the log says unmounted", func() bool {
-		text, err := os.ReadFile(s.dir + "/log")
-		return err == nil && strings.Contains(string(text), `"msg":"mounted"`) && strings.Contains(string(text), `"msg":"unmounted"`)
-	})
+	eventually(t, "the log says unmounted", func() bool { return says("log", "unmounted") })
 }
 
 // kill leaves a dead mount behind.

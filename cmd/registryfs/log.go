@@ -16,15 +16,28 @@ func (o *options) openLog(daemon bool) (*slog.Logger, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open the log file: %w", err)
 		}
-		to = f
+		to, o.logTo = f, f
 	}
 	o.level = new(slog.LevelVar)
 	o.level.Set(o.effectiveLevel(daemon))
 	settings := &slog.HandlerOptions{Level: o.level}
 	if o.logJSON {
-		return slog.New(slog.NewJSONHandler(to, settings)), nil
+		return slog.New(newSparing(slog.NewJSONHandler(to, settings))), nil
 	}
-	return slog.New(slog.NewTextHandler(to, settings)), nil
+	return slog.New(newSparing(slog.NewTextHandler(to, settings))), nil
+}
+
+// reopenLog goes on in a new file if the log file was moved away. So does what a
+// daemon still prints.
+func (o *options) reopenLog(daemon bool) error {
+	if o.logTo == nil {
+		return nil
+	}
+	fds := []int{int(o.logTo.Fd())}
+	if daemon {
+		fds = append(fds, 1, 2)
+	}
+	return redirect(o.logFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fds...)
 }
 
 func (o *options) effectiveLevel(daemon bool) slog.Level {

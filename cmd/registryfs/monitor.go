@@ -59,7 +59,7 @@ func (m *monitor) serve(all prometheus.Gatherer, log *slog.Logger) {
 
 func (m *monitor) start(l net.Listener, handler http.Handler, what string, log *slog.Logger) {
 	log.Info("listening", "for", what, "address", l.Addr().String())
-	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
+	s := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute}
 	m.servers = append(m.servers, s)
 	go func() {
 		if err := s.Serve(l); !errors.Is(err, http.ErrServerClosed) {

@@ -20,7 +20,7 @@ the files in ~/.aws, from the machine's role or from the config.yml.
 
 The command returns when the mount answers; registryfs umount, or SIGTERM, ends
 it. SIGHUP has it read --env-file, the log level and the credentials for S3
-again; with -f on a terminal SIGHUP ends it too. Options may also follow the
+again, and begin the log file anew; with -f on a terminal SIGHUP ends it too. Options may also follow the
 arguments.
 
    registryfs mount /var/lib/registry /mnt

@@ -206,12 +206,12 @@ func (m mounting) serve(ctx context.Context, dir string, reg *layout.Registry, s
 		return fmt.Errorf("mount on %s: %w", dir, thisMachine().explain(err))
 	}
 	m.log.Info("mounted", "source", s.source, "mountpoint", dir)
+	monitor.serve(metrics(collector{server, s, dir}), m.log) // before anybody believes that it does
 	if m.waiter != nil {
 		if err := m.waiter.ready(m.logFile); err != nil {
 			return errors.Join(fmt.Errorf("leave the terminal: %w", err), server.Unmount())
 		}
 	}
-	monitor.serve(metrics(collector{server, s, dir}), m.log)
 	m.manager.tell("READY=1", "STATUS=serving "+s.source+" on "+dir)
 	stop := signals.attend(life{server, dir, m.log, m.manager, func() { m.reload(ctx, s) }})
 	server.Wait()

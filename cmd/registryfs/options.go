@@ -2,6 +2,7 @@ package main
 
 import (
 	"log/slog"
+	"os"
 	"strings"
 	"time"
 
@@ -37,7 +38,8 @@ type options struct {
 	level    *slog.LevelVar // of the log; SIGHUP sets it
 	logJSON  bool
 	logFile  string
-	metrics  string // address to listen on; "": none
+	logTo    *os.File // the log file, nil without one
+	metrics  string   // address to listen on; "": none
 	pprof    string
 
 	deleteSet bool     // allow-delete was given, either way

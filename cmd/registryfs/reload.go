@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"time"
@@ -14,13 +15,14 @@ import (
 // reloadPatience is for credentials that are asked of a server: SIGTERM waits so long.
 const reloadPatience = 10 * time.Second
 
-// reload is what a mount does at SIGHUP: it reads --env-file again and goes on
-// with the log level that options and variables now come to, and with the
-// credentials that are now found. What is wrong is logged, and left as it was.
+// reload is what a mount does at SIGHUP: it opens the log file anew, which may have
+// been moved away, reads --env-file again and goes on with the log level that
+// options and variables now come to, and with the credentials that are now found.
+// What is wrong is logged, and left as it was.
 func (m mounting) reload(ctx context.Context, s store) {
 	ctx, cancel := context.WithTimeout(ctx, reloadPatience)
 	defer cancel()
-	if err := m.reloadAll(ctx, s); err != nil {
+	if err := errors.Join(m.reopenLog(m.waiter != nil), m.reloadAll(ctx, s)); err != nil {
 		m.log.Error("some settings stay as they were: correct them and send SIGHUP again", "reason", err)
 		return
 	}
