@@ -35,11 +35,11 @@ type manifestSizes struct {
 const (
 	sizesFile = "manifest-sizes"
 
-	// maxSizes is how many are remembered; a file of twice as many is made anew.
-	maxSizes = 50_000
+	maxSizes = 50_000 // that are remembered
 
 	// sizeRecord is a sha256 digest, a size and a checksum.
 	sizeRecord = 32 + 8 + 4
+	mostSizes  = 2 * maxSizes * sizeRecord // bytes of the file
 )
 
 func newManifestSizes(stateDir string) *manifestSizes {
@@ -65,21 +65,8 @@ func (s *manifestSizes) put(d digest.Digest, size int64) {
 	}
 	s.sizes.put(d, size, 1)
 	if record := encodeSize(d, size); record != nil && s.file != "" {
-		_ = appendRecord(s.file, record) // then it is asked for again after the next mount
+		_ = appendRecord(s.file, record, mostSizes) // then it is asked for again after the next mount
 	}
-}
-
-// appendRecord adds a record to a file that several processes write.
-func appendRecord(file string, record []byte) error {
-	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
-		return err
-	}
-	f, err := os.OpenFile(file, os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(record)
-	return errors.Join(err, f.Close())
 }
 
 var sizeSum = crc32.MakeTable(crc32.Castagnoli)
@@ -116,13 +103,6 @@ func (s *manifestSizes) readFile() {
 		}
 		s.sizes.put(digest.NewDigestFromBytes(digest.SHA256, body[:32]), size, 1)
 		b = b[sizeRecord:]
-	}
-	if len(content) > 2*maxSizes*sizeRecord {
-		// The newest half. What others append meanwhile they will ask for again.
-		tmp := s.file + ".new"
-		if os.WriteFile(tmp, content[len(content)-maxSizes*sizeRecord:], 0o600) == nil {
-			_ = os.Rename(tmp, s.file)
-		}
 	}
 }
 

@@ -33,9 +33,8 @@ type manifestRelations struct {
 const (
 	relationsFile = "manifest-relations"
 
-	// maxRelations is how many manifests and children are remembered; a file of
-	// twice as many lines is made anew.
-	maxRelations = 50_000
+	maxRelations  = 50_000                 // manifests and children that are remembered
+	mostRelations = 2 * maxRelations * 180 // bytes of the file
 )
 
 func newManifestRelations(stateDir string) *manifestRelations {
@@ -58,7 +57,7 @@ func (m *manifestRelations) put(rel relations) {
 		return
 	}
 	if line, err := json.Marshal(rel); err == nil {
-		_ = appendRecord(m.file, append(line, '\n')) // then it is read again after the next mount
+		_ = appendRecord(m.file, append(line, '\n'), mostRelations) // then it is read again after the next mount
 	}
 }
 
@@ -72,17 +71,9 @@ func (m *manifestRelations) readFile() {
 	if err != nil {
 		return // none yet, or none to be had
 	}
-	lines := bytes.SplitAfter(content, []byte("\n"))
-	for _, line := range lines {
+	for line := range bytes.Lines(content) {
 		if rel, ok := parseRelations(line); ok {
 			m.known.put(rel.Manifest, rel, 1+len(rel.Children))
-		}
-	}
-	if len(lines) > 2*maxRelations {
-		// The newest half. What others append meanwhile they will read again.
-		tmp := m.file + ".new"
-		if os.WriteFile(tmp, bytes.Join(lines[len(lines)-maxRelations:], nil), 0o600) == nil {
-			_ = os.Rename(tmp, m.file)
 		}
 	}
 }
