@@ -17,9 +17,11 @@
 // The context says who asks. Without a mark every call goes to the driver
 // inside: so does all that prepares a change. Under Adding, of a name about to be
 // made, only the answer that there is none yet may be one of before. That, and any
-// answer under Reading, is at most Options.TTL old. Under Listing it is as old as
-// the walk's own listing, as that of any tool is, but no directory is listed twice
-// from pages older than that, so that a second walk sees what is there then.
+// answer under Reading, is at most Options.TTL old; but that there is a directory,
+// which any file below it shows, may be as old as the walk's listing. Under Listing
+// an answer is as old as the walk's own listing, as that of any tool is, but no
+// directory is listed twice from pages older than the TTL, so that a second walk
+// sees what is there then.
 //
 // What is written through the Driver is seen at once: a page whose request began
 // before the write had ended is not asked about what was written. What others
