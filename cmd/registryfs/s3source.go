@@ -24,7 +24,7 @@ var s3Aliases = map[string]string{"endpoint": "regionendpoint"}
 // s3Credentials are parameters that a URL must not have: ps and the mount table
 // would show them to everybody.
 var s3Credentials = []string{"accesskey", "secretkey", "sessiontoken", "accesskeyid", "secretaccesskey",
-	"awsaccesskeyid", "awssecretaccesskey", "awssessiontoken", "password"}
+	"awsaccesskeyid", "awssecretaccesskey", "awssessiontoken", "password", "secret", "token"}
 
 const credentialsRemedy = "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, add profile=NAME of ~/.aws/credentials, or pass a config.yml with accesskey and secretkey"
 

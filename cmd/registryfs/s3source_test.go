@@ -47,6 +47,7 @@ func TestFindStoreS3Errors(t *testing.T) {
 		{"secret key", "s3://images?region=x&SecretKey=s3cr3t", "SecretKey in a URL"},
 		{"session token", "s3://images?sessiontoken=s3cr3t", "sessiontoken in a URL"},
 		{"as AWS calls it", "s3://images?aws_secret_access_key=s3cr3t", "aws_secret_access_key in a URL"},
+		{"a word for one", "s3://images?secret=s3cr3t", "secret in a URL is seen by all users"},
 		{"mistyped", "s3://images?regoin=s3cr3t", `there is no parameter "regoin": did you mean region?`},
 		{"abbreviated", "s3://images?pathstyle=true", `did you mean forcepathstyle?`},
 		{"with dashes", "s3://images?force-path-style=true", `did you mean forcepathstyle?`},

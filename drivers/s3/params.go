@@ -254,7 +254,7 @@ func (v *values) int(name string, def, least, most int64) int64 {
 func (v *values) limit(name string) uint64 {
 	n, err := base.GetLimitFromParameter(v.params[name], minMaxThreads, defaultMaxThreads)
 	if err != nil {
-		v.fail(fmt.Errorf("%s: %w", name, err))
+		v.fail(fmt.Errorf("%s is %q: set a number", name, v.text(name)))
 	}
 	return n
 }
