@@ -310,6 +310,25 @@ func TestRotBeforeTheEnd(t *testing.T) {
 	fill(t, c, p, len(p))
 }
 
+// TestEmptyAfterCrash: a crash right after the renaming can leave a file without its
+// bytes, which is no reason never to keep the blob again.
+func TestEmptyAfterCrash(t *testing.T) {
+	for _, size := range []int{1000, 5 * block} {
+		c := open(t, t.TempDir(), 8<<20)
+		p, d := content(21, size)
+		if err := os.MkdirAll(filepath.Dir(c.path(d)), 0o700); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(c.path(d), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		fill(t, c, p, len(p))
+		if got, ok := read(t, c, d, size); !ok || !bytes.Equal(got, p) {
+			t.Errorf("a blob of %d bytes is not read", size)
+		}
+	}
+}
+
 func TestOtherSize(t *testing.T) {
 	c := open(t, t.TempDir(), 64<<20)
 	p, d := content(7, 4*block)

@@ -100,6 +100,9 @@ func (e *entry) find() (*files, int64) {
 		st, err := f.Stat()
 		if err != nil || !st.Mode().IsRegular() || st.Size() == 0 {
 			f.Close()
+			if err == nil && st.Mode().IsRegular() {
+				e.c.remove(path, path+sumsSuffix) // a crash took its bytes
+			}
 			return nil, 0
 		}
 		s, size, err := openSums(path+sumsSuffix, os.O_RDONLY)
