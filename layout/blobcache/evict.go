@@ -121,21 +121,35 @@ type kept struct {
 	used time.Time
 }
 
-// list counts what is there and returns it, the longest unused first. u.mu is
-// held.
+// mostListed is how many blobs a list has: there may be millions, of a few bytes
+// each. It is a variable for the tests.
+var mostListed = 1 << 16
+
+// list counts what is there and returns the longest unused, in that order: all of
+// it, or as many as are to be held in memory. u.mu is held.
 func (c *Cache) list() []kept {
 	var all []kept
 	u := &c.usage
 	shards, _ := filepath.Glob(filepath.Join(c.root, string(digest.SHA256), "??"))
-	for _, shard := range shards {
-		all = append(all, c.listShard(shard)...)
-	}
 	u.used, u.added = 0, 0
-	for _, k := range all {
-		u.used += k.size
+	for _, shard := range shards {
+		for _, k := range c.listShard(shard) {
+			u.used += k.size
+			all = append(all, k)
+		}
+		if len(all) > 2*mostListed {
+			all = longestUnused(all)
+		}
 	}
+	return longestUnused(all)
+}
+
+// longestUnused sorts the blobs and leaves out those beyond mostListed.
+func longestUnused(all []kept) []kept {
 	slices.SortFunc(all, func(a, b kept) int { return a.used.Compare(b.used) })
-	return all
+	n := min(len(all), mostListed)
+	clear(all[n:])
+	return all[:n]
 }
 
 func (c *Cache) listShard(dir string) []kept {

@@ -116,6 +116,37 @@ func TestSmallerThanBefore(t *testing.T) {
 	}
 }
 
+// TestEvictOfMany evicts the oldest of more blobs than it looks at together.
+func TestEvictOfMany(t *testing.T) {
+	old := mostListed
+	mostListed = 4
+	t.Cleanup(func() { mostListed = old })
+	const limit = 1 << 20
+	c := open(t, t.TempDir(), limit)
+	var all []digest.Digest
+	for i := range uint64(100) {
+		p, d := content(i, 16_000)
+		fill(t, c, p, len(p))
+		if i < 60 {
+			age(t, c, d, time.Duration(100-i)*time.Hour)
+		}
+		all = append(all, d)
+		if used := onDisk(t, c); used > limit {
+			t.Fatalf("%d bytes are used of %d", used, limit)
+		}
+	}
+	c.usage.mu.Lock()
+	if n := len(c.list()); n != mostListed {
+		t.Errorf("%d blobs are listed, want %d", n, mostListed)
+	}
+	c.usage.mu.Unlock()
+	for i, d := range all {
+		if got, want := c.Has(d), i >= 60; got != want && (i < 20 || want) {
+			t.Errorf("blob %d is there: %v, want %v", i, got, want)
+		}
+	}
+}
+
 // TestTooLarge keeps nothing of a blob that would push out all others.
 func TestTooLarge(t *testing.T) {
 	c := open(t, t.TempDir(), 1<<20)
