@@ -4,6 +4,7 @@ import (
 	"context"
 	"path"
 	"regexp"
+	"strings"
 
 	"registryfs/layout"
 )
@@ -22,6 +23,9 @@ func (c *checker) findLeftovers(ctx context.Context) error {
 		if err != nil {
 			c.found(Finding{Kind: Unreadable, Path: root, Detail: err.Error()})
 			return nil
+		}
+		if strings.Contains(string(f.Path), "/_uploads/") && !temporary.MatchString(path.Base(string(f.Path))) {
+			continue // what has come of an upload in a bucket: its registry ends it
 		}
 		c.addSource(f.Path, true)
 		if c.o.Shard == 1 { // one machine does it

@@ -31,6 +31,9 @@ func TestGCUploads(t *testing.T) {
 	goesOn = upload(t, http.MethodPatch, goesOn, content[half:])
 	run(t, "find", s.dir, "-name", ".sgwtmp", "-prune", "-o", "-exec", "touch", "-d", "10 days ago", "{}", "+")
 
+	if r := try(t, program(t, registryfs), "check", "-q", s.source()); r.code != 0 || strings.Contains(r.stdout, "leftover") {
+		t.Errorf("check: exit status %d\n%s%s", r.code, r.stdout, r.stderr)
+	}
 	if r := try(t, program(t, registryfs), "gc", "-q", "--dry-run", s.source()); r.code != 0 || !strings.Contains(r.stdout, "abandoned uploads would be removed: 1, ") {
 		t.Errorf("gc --dry-run: exit status %d\n%s%s", r.code, r.stdout, r.stderr)
 	}
