@@ -347,7 +347,7 @@ func StatFS(ctx context.Context, d StorageDriver) (FSInfo, error) {
 }
 
 // Leftovers are the files that writes have left which never ended: a driver does
-// not show them anywhere else.
+// not show them anywhere else. So are, where a driver has any, empty directories.
 type Leftovers interface {
 	// All yields those below a directory, with size and time, in no order. An
 	// error ends it; where there is no such directory there are none.
@@ -356,6 +356,9 @@ type Leftovers interface {
 	Open(ctx context.Context, path string) (io.ReadCloser, error)
 	// Remove removes one. It is fs.ErrNotExist if it is no leftover.
 	Remove(ctx context.Context, path string) error
+	// RemoveDir removes a directory if nothing at all is in it, and tells whether it
+	// did: what somebody puts there meanwhile is not lost.
+	RemoveDir(ctx context.Context, path string) (bool, error)
 }
 
 // LeftoversOf are the leftovers of a driver that says so by a method Leftovers()
@@ -380,3 +383,5 @@ func (n noLeftovers) Open(_ context.Context, path string) (io.ReadCloser, error)
 func (n noLeftovers) Remove(_ context.Context, path string) error {
 	return PathNotFoundError{Path: path, DriverName: n.driver}
 }
+
+func (n noLeftovers) RemoveDir(context.Context, string) (bool, error) { return false, nil }

@@ -78,6 +78,16 @@ func (t RawTree) RemoveLeftover(ctx context.Context, p RawPath) error {
 	return nil
 }
 
+// RemoveEmpty removes a directory if nothing is in it, and tells whether it did. It
+// takes nothing away that somebody puts there meanwhile, as RemoveDir may.
+func (t RawTree) RemoveEmpty(ctx context.Context, p RawPath) (bool, error) {
+	ok, err := drivers.LeftoversOf(t.r.driver).RemoveDir(ctx, string(p))
+	if err != nil {
+		return false, fmt.Errorf("remove empty directory %s: %w", p, err)
+	}
+	return ok, nil
+}
+
 // RemoveAll removes a directory and all in it, leftovers too. It is fs.ErrNotExist
 // if there is none.
 func (t RawTree) RemoveAll(ctx context.Context, p RawPath) error {

@@ -28,7 +28,7 @@ the registry was restarted, or its redis flushed, since the run that noted.
    registryfs gc --untagged --now /var/lib/registry        all at once: stop the registry first
 
 Uploads that nobody went on with for --upload-age are removed too, and what crashes
-have left that is as old.
+have left that is as old; and directories that have been empty for --min-age.
 
 The exit status is 1 if something could not be done, or a push was lost: it is named
 and has to be made again, after its tag was deleted: crane pushes nothing to a tag
@@ -187,6 +187,7 @@ type gcResult struct {
 	Restored     int64    `json:"restored"`
 	Uploads      gcCount  `json:"uploads"`
 	Leftovers    gcCount  `json:"leftovers"`
+	Directories  int64    `json:"directories"`
 	Kept         []string `json:"kept"`
 	Problems     []string `json:"problems"`
 	Lost         []string `json:"lost"`
@@ -202,7 +203,7 @@ func gcJSON(r *gc.Report) gcResult {
 		DryRun: r.DryRun, Repositories: r.Repositories, Manifests: r.Manifests,
 		Store: gcCount(r.Store), Unreferenced: gcCount(r.Unreferenced),
 		Swept: gcCount(r.Swept), Noted: gcCount(r.Noted), Waiting: gcCount(r.Waiting),
-		Links: r.Links, Tags: r.Tags, History: r.History, Restored: r.Restored, Uploads: gcCount(r.Uploads), Leftovers: gcCount(r.Leftovers),
+		Links: r.Links, Tags: r.Tags, History: r.History, Restored: r.Restored, Uploads: gcCount(r.Uploads), Leftovers: gcCount(r.Leftovers), Directories: r.Directories,
 		Kept: texts(r.Kept), Problems: texts(r.Problems()), Lost: r.Lost,
 	}
 }
@@ -238,6 +239,7 @@ func writeGC(to io.Writer, r *gc.Report) error {
 	if r.Leftovers.Files > 0 {
 		w.printf("leftovers of crashes %sremoved: %d, %s\n", would, r.Leftovers.Files, formatSize(r.Leftovers.Bytes))
 	}
+	count("empty directories removed", r.Directories)
 	w.printf("%sfreed: %s in %d blobs\n", would, formatSize(r.Swept.Bytes), r.Swept.Files)
 	return w.err
 }

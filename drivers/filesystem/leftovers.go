@@ -8,6 +8,8 @@ import (
 	"iter"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"registryfs/drivers"
 )
 
@@ -62,4 +64,16 @@ func (l leftovers) Remove(_ context.Context, path string) error {
 		return absence(err, path)
 	}
 	return nil
+}
+
+// RemoveDir implements drivers.Leftovers.
+func (l leftovers) RemoveDir(_ context.Context, path string) (bool, error) {
+	_, err := retry(func() (int, error) { return 0, unix.Rmdir(l.d.local(path)) })
+	switch err {
+	case nil:
+		return true, nil
+	case unix.ENOTEMPTY, unix.EEXIST, unix.EBUSY, unix.ENOTDIR, unix.ENOENT:
+		return false, nil
+	}
+	return false, &fs.PathError{Op: "rmdir", Path: l.d.local(path), Err: err}
 }

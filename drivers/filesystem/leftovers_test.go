@@ -77,3 +77,31 @@ func TestLeftovers(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestRemoveDir: only what is empty goes, and no symbolic link to such a thing.
+func TestRemoveDir(t *testing.T) {
+	root := t.TempDir()
+	d := base.New(New(Parameters{RootDirectory: root}))
+	for _, dir := range []string{"/empty", "/outer/inner", "/hidden"} {
+		if err := os.MkdirAll(root+dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.WriteFile(root+"/hidden/.data.registryfs-partial", nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("outer/inner", root+"/link"); err != nil {
+		t.Fatal(err)
+	}
+	for _, test := range []struct {
+		path string
+		want bool
+	}{
+		{"/empty", true}, {"/empty", false}, {"/outer", false}, {"/hidden", false}, {"/link", false}, {"/hidden/.data.registryfs-partial", false},
+		{"/outer/inner", true}, {"/outer", true},
+	} {
+		if got, err := drivers.LeftoversOf(d).RemoveDir(t.Context(), test.path); got != test.want || err != nil {
+			t.Errorf("RemoveDir(%q) = %v, %v, want %v", test.path, got, err, test.want)
+		}
+	}
+}

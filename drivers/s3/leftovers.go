@@ -117,3 +117,6 @@ func (l leftovers) Remove(ctx context.Context, path string) error {
 	}
 	return l.d.abortUpload(ctx, target, id)
 }
+
+// RemoveDir implements drivers.Leftovers. There are no directories.
+func (leftovers) RemoveDir(context.Context, string) (bool, error) { return false, nil }

@@ -59,6 +59,10 @@
 // UploadAge is removed, whatever else the run can do. So is what any other write has left that never ended,
 // but for that of an upload which goes on.
 //
+// On a disk empty directories are removed too, those that have not changed within
+// MinAge: a registry that is just about to put something into one makes it again
+// the next time it is asked to.
+//
 // # What stays unsafe
 //
 //   - An upload of a swept blob's content may find the blob just before it is deleted

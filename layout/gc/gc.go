@@ -159,10 +159,14 @@ func (r *collector) run(ctx context.Context) error {
 	if err := r.removeLeftovers(ctx); err != nil {
 		return err
 	}
+	sweep := r.sweepLater
 	if r.Now {
-		return r.sweepNow(ctx, m)
+		sweep = r.sweepNow
 	}
-	return r.sweepLater(ctx, m)
+	if err := sweep(ctx, m); err != nil {
+		return err
+	}
+	return r.removeDirs(ctx)
 }
 
 // look looks at all there is. What is pushed meanwhile is too young to matter.

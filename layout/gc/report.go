@@ -23,6 +23,8 @@ type Report struct {
 	Uploads   Count // abandoned uploads removed, each one of Files
 	Leftovers Count // removed, of writes that never ended
 
+	Directories int64 // removed, in which nothing was left
+
 	// Kept says of what more was kept than is needed, and why.
 	Kept []error
 	// Held says why blobs that might have been swept were not.
