@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -94,6 +95,12 @@ func (j *collection) collect(c *cli.Context) error {
 	j.Progress = bar.update
 	report, err := gc.Run(ctx, src.Registry, j.Options)
 	bar.close()
+	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
+		err = errInterrupted
+		if report != nil && report.Swept.Files > 0 && !j.Now {
+			err = errInterruptedSweep
+		}
+	}
 	if report == nil {
 		return err
 	}
@@ -110,6 +117,11 @@ func (j *collection) collect(c *cli.Context) error {
 	}
 	return unfinished(report.Problems())
 }
+
+var (
+	errInterrupted      = errors.New("gc was interrupted: run it again, and it does the rest")
+	errInterruptedSweep = errors.New("gc was interrupted and has not looked for pushes that lost what it swept: registryfs check names them, another gc does the rest")
+)
 
 // settle fills in what the configuration says.
 func (j *collection) settle(s store) {
@@ -131,7 +143,7 @@ func (j *collection) settle(s store) {
 	j.Options.Parallel = j.parallel
 	j.Options.Memory = j.memory / 2
 	if s.blobCache != "" && !j.flushed && !j.Now {
-		j.OnlyNote = fmt.Errorf("nothing was swept: the registry has a cache of blob descriptors (%s) that goes on believing in swept blobs: "+
+		j.OnlyNote = fmt.Errorf("the registry has a cache of blob descriptors (%s) that goes on believing in swept blobs: "+
 			"restart it or flush that after blobs were noted, and say --registry-cache=flushed when it is time to sweep", s.blobCache)
 	}
 }

@@ -23,11 +23,11 @@ func (r *collector) sweepLater(ctx context.Context, m *mark) error {
 	if err := r.eachShard(func(shard int) error { return r.plan(ctx, m, shard) }); err != nil {
 		return err
 	}
-	if r.DryRun {
-		return nil
-	}
 	if r.OnlyNote != nil && r.report.Unreferenced.Files > 0 {
 		r.report.update(func() { r.report.Held = append(r.report.Held, r.OnlyNote) })
+	}
+	if r.DryRun {
+		return nil
 	}
 	a := &actor{collector: r}
 	defer a.close()

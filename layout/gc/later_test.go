@@ -49,8 +49,10 @@ func TestLater(t *testing.T) {
 	if r = s.run(Options{MinAge: day, DryRun: true}); r.Swept.Files != 2 {
 		t.Errorf("dry run before the sweep: %s", describe(r))
 	}
-	if r = s.run(Options{MinAge: day, OnlyNote: errors.New("the cache")}); r.Swept.Files != 0 || len(r.Held) != 1 {
-		t.Errorf("with a cache: %s", describe(r))
+	for _, dry := range []bool{true, false} {
+		if r = s.run(Options{MinAge: day, OnlyNote: errors.New("the cache"), DryRun: dry}); r.Swept.Files != 0 || len(r.Held) != 1 {
+			t.Errorf("with a cache, dry run %v: %s", dry, describe(r))
+		}
 	}
 	r = s.run(live)
 	s.wantClean(r)

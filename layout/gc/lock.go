@@ -61,7 +61,7 @@ func lock(ctx context.Context, s layout.State) (*lockState, error) {
 			return l, err
 		}
 		if !errors.Is(err, fs.ErrExist) {
-			return nil, err
+			return nil, fmt.Errorf("gc has to write to the store, and a dry run only reads: %w", err)
 		}
 		other, readErr := readLock(ctx, s)
 		if errors.Is(readErr, fs.ErrNotExist) {
