@@ -70,7 +70,9 @@ type collector struct {
 
 	known known
 	gone  set[layout.RawPath] // uploads that were removed
-	reads chan struct{}       // held by manifests that are being read
+
+	looked bool          // at all there is; uploads are removed at the first look
+	reads  chan struct{} // held by manifests that are being read
 
 	blobs [shards]*sorter // "hex time size"
 	swept [shards]*sorter // "hex"
@@ -152,6 +154,7 @@ func (r *collector) run(ctx context.Context) error {
 		return err
 	}
 	defer m.close()
+	r.looked = true
 	r.report.see(m)
 	if err := r.locked(ctx); err != nil {
 		return err

@@ -34,7 +34,8 @@ type Report struct {
 	// Lost names what was pushed while it was swept: it has to be pushed again.
 	Lost []string
 
-	mu sync.Mutex // guards all while the run lasts
+	mu       sync.Mutex // guards all while the run lasts
+	failures int        // also of those that are not told
 }
 
 // Count is a number of files and what they take.
@@ -68,6 +69,7 @@ const maxTold = 1000
 
 func (r *Report) fail(err error) {
 	r.update(func() {
+		r.failures++
 		if len(r.Failed) < maxTold {
 			r.Failed = append(r.Failed, err)
 		}

@@ -18,10 +18,11 @@ import (
 // so that whatever ends it leaves no name without its content; and tags before what
 // they are named after.
 func (r *collector) sweepNow(ctx context.Context, m *mark) error {
+	before := r.report.failures
 	if err := r.eachShard(func(shard int) error { return r.restoreNoted(ctx, m, shard) }); err != nil {
 		return err
 	}
-	if len(m.doubts) > 0 || len(r.report.Failed) > 0 {
+	if len(m.doubts) > 0 || r.report.failures > before {
 		return nil
 	}
 	var held set[digest.Digest]

@@ -32,7 +32,7 @@ func (c *repository) addUpload(f layout.File, cutoff time.Time) {
 
 // removeUploads removes the uploads that nobody has gone on with for UploadAge.
 func (r *collector) removeUploads(ctx context.Context, p layout.Repository, uploads map[string]upload) error {
-	if r.UploadAge == 0 {
+	if r.UploadAge == 0 || r.looked {
 		return nil
 	}
 	var g errgroup.Group

@@ -1,8 +1,12 @@
 package gc
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
+
+	"registryfs/drivers"
 )
 
 const uploadsPath = root + "/repositories/app/_uploads"
@@ -69,5 +73,34 @@ func TestUploadsClock(t *testing.T) {
 	defer m.close()
 	if !s.has(uploadsPath+"/old/data") || r.report.Uploads.Files > 0 {
 		t.Error("an upload was removed that is young by the store's clock")
+	}
+}
+
+// stuck has uploads that cannot be removed.
+type stuck struct{ drivers.StorageDriver }
+
+func (d stuck) Delete(ctx context.Context, path string) error {
+	if strings.Contains(path, "/_uploads/") {
+		return errBroken
+	}
+	return d.StorageDriver.Delete(ctx, path)
+}
+
+// TestUploadsFail: an upload that cannot be removed is told and keeps nothing else.
+func TestUploadsFail(t *testing.T) {
+	for _, o := range []Options{{Now: true, UploadAge: day}, {UploadAge: day}} {
+		s := newScene(t)
+		s.push("app", "latest", "kept")
+		s.upload("old")
+		lone := s.blob("unreferenced")
+		s.later(2 * day)
+		if !o.Now {
+			s.run(Options{})
+			s.later(2 * day)
+		}
+		report := scene{t, stuck{s.d}}.run(o)
+		if len(report.Failed) != 1 || report.Uploads.Files > 0 || s.has(blobPath(lone)) {
+			t.Errorf("now %v: %s", o.Now, describe(report))
+		}
 	}
 }
