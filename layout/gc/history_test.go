@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/opencontainers/go-digest"
+	v1 "github.com/opencontainers/image-spec/specs-go/v1"
 
 	"registryfs/drivers"
 )
@@ -48,4 +49,28 @@ func TestKeepHistory(t *testing.T) {
 	o.KeepHistory = 2
 	s.wantClean(s.run(o))
 	s.wantBlobs(first.all(), second.all(), third.all())
+}
+
+// TestOrderCreated goes by when the images were made, in whatever order they were
+// tagged.
+func TestOrderCreated(t *testing.T) {
+	s := newScene(t)
+	push := func(created string) digest.Digest {
+		config := s.layer("app", `{"created":"`+created+`"}`)
+		d := s.manifest("app", toJSON(map[string]any{
+			"schemaVersion": 2, "mediaType": v1.MediaTypeImageManifest, "layers": []any{},
+			"config": v1.Descriptor{MediaType: v1.MediaTypeImageConfig, Digest: config},
+		}))
+		s.tag("app", "latest", d)
+		s.later(time.Hour)
+		return d
+	}
+	newest, oldest, middle := push("2024-03-01T00:00:00Z"), push("2024-01-01T00:00:00Z"), push("2024-02-01T00:00:00Z")
+	push("2020-01-01T00:00:00Z") // it is tagged now
+	s.wantClean(s.run(Options{Now: true, Untagged: true, KeepHistory: 2, ByCreated: true}))
+	for d, want := range map[digest.Digest]bool{newest: true, middle: true, oldest: false} {
+		if s.has(blobPath(d)) != want {
+			t.Errorf("%s is there: %v, want %v", d, !want, want)
+		}
+	}
 }
