@@ -122,6 +122,7 @@ func newBar(to io.Writer, now layout.Progress) *progressbar.ProgressBar {
 		progressbar.OptionShowIts(),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(0),
+		progressbar.OptionSetSpinnerChangeInterval(0), // it would go on drawing itself after its step
 	)
 }
 
