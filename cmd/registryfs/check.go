@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -35,8 +36,8 @@ machines check a quarter each.
    registryfs check --data --rate 50MiB --verified-within 30d 's3://images?region=eu-central-1'
    registryfs check --json /var/lib/registry | jq -r '.findings[] | select(.weight == "fault") | .path'
 
-The exit status is 0 if there are no faults, or none any more; 1 if there are; 2 if
-the store could not be checked to the end.`
+The exit status is 0 if there are no faults, or none any more; 1 if there are, or if
+a repair has failed; 2 if the store could not be checked to the end.`
 
 func checkCommand() *cli.Command {
 	var j job
@@ -85,40 +86,46 @@ func checked(err error) error {
 func (j *job) check(c *cli.Context, o check.Options) error {
 	ctx, stop := untilSignal(c.Context)
 	defer stop()
-	src, err := j.open(ctx, c.Args().First())
-	if err != nil {
-		return err
-	}
-	bar := newProgress(os.Stderr, j.quiet)
 	var to checkReport = &checkText{w: c.App.Writer, dryRun: o.DryRun}
 	if j.json {
 		to = &checkJSON{w: c.App.Writer}
 	}
+	sum, err := j.runCheck(ctx, c.Args().First(), o, to)
+	if err := to.end(sum, err); err != nil {
+		return err
+	}
+	if err == nil && sum.Faults+sum.Failed > 0 {
+		return toldError{1}
+	}
+	return err
+}
+
+// runCheck checks the store that the user names. An error says that there is no end.
+func (j *job) runCheck(ctx context.Context, name string, o check.Options, to checkReport) (check.Summary, error) {
+	src, err := j.open(ctx, name)
+	if err != nil {
+		return check.Summary{}, err
+	}
+	bar := newProgress(os.Stderr, j.quiet)
 	o.Progress = bar.update
 	o.Found = func(f check.Finding) { bar.above(func() { to.found(f) }) }
 	o.Repaired = func(f check.Fix, err error) { bar.above(func() { to.repaired(f, err) }) }
 	sum, err := check.Run(ctx, src.Registry, o)
 	bar.close()
-	if errors.Is(err, check.ErrNotRecorded) {
-		src.log.Warn("the store does not keep what was found: use --state DIR where it is read-only", "reason", err)
-		err = nil
-	}
-	if err := to.end(sum, err); err != nil {
-		return err
-	}
 	switch {
 	case ctx.Err() != nil && o.Data:
-		return errors.New("the check was ended; the next one goes on with the blobs that it has not read")
+		err = errors.New("the check was ended; the next one goes on with the blobs that it has not read")
 	case ctx.Err() != nil:
-		return errors.New("the check was ended")
+		err = errors.New("the check was ended")
+	case errors.Is(err, check.ErrNotRecorded):
+		src.log.Warn("the store does not keep what was found: use --state DIR where it is read-only", "reason", err)
+		err = nil
 	case errors.Is(err, check.ErrNoRegistry):
-		return fmt.Errorf("%w %s: SOURCE is the directory, or the prefix, above docker/registry/v2", err, src.source)
+		err = fmt.Errorf("%w %s: SOURCE is the directory, or the prefix, above docker/registry/v2", err, src.source)
 	case err != nil:
-		return fmt.Errorf("check %s: %w", src.source, err)
-	case sum.Faults > 0:
-		return toldError{1}
+		err = fmt.Errorf("check %s: %w", src.source, err)
 	}
-	return nil
+	return sum, err
 }
 
 func shardSetter(o *check.Options) setter {

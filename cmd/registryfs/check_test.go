@@ -64,10 +64,15 @@ func TestCheckStatus(t *testing.T) {
 	if content, err := os.ReadFile(link); err != nil || string(content) != "sha256:"+hex {
 		t.Errorf("the repair has written %q, %v", content, err)
 	}
-	out, status = runCheck(t, "--json", t.TempDir())
-	var failed struct{ Summary struct{ Error string } }
-	if err := json.Unmarshal([]byte(out), &failed); err != nil || failed.Summary.Error == "" || status != 2 {
-		t.Errorf("check --json of nothing: exit status %d, %v\n%s", status, err, out)
+	for _, source := range []string{t.TempDir(), "/nonexistent", "s3://bucket?region=none"} {
+		out, status = runCheck(t, "--json", source)
+		var failed struct {
+			Findings, Repairs []any
+			Summary           struct{ Error string }
+		}
+		if err := json.Unmarshal([]byte(out), &failed); err != nil || failed.Summary.Error == "" || failed.Findings == nil || status != 2 {
+			t.Errorf("check --json of %s: exit status %d, %v\n%s", source, status, err, out)
+		}
 	}
 }
 
