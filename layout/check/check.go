@@ -124,6 +124,7 @@ type checker struct {
 	looked   map[layout.RawPath]error // sources, and why they must not go
 	repairs  map[fixed]bool
 	unkept   error // why the next run will not know what this one does
+	made     int64 // repairs
 	failed   int64
 	mended   int64 // faults that are none any more
 }
@@ -398,7 +399,7 @@ func (c *checker) summary() Summary {
 		VerifiedBytes: c.verifiedBytes.Load(),
 		Passed:        c.passed.Load(),
 		Findings:      maps.Clone(c.counts),
-		Repairs:       int64(len(c.repairs)),
+		Repairs:       c.made,
 		Failed:        c.failed,
 	}
 	for kind, n := range c.counts {

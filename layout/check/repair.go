@@ -87,6 +87,9 @@ func (c *checker) note(f Fix, err error) {
 		c.failed++
 	case !c.o.DryRun:
 		c.repairs[fixed{f.Kind, f.Path}] = true
+		if err == nil {
+			c.made++
+		}
 	}
 	if c.o.Repaired != nil {
 		c.o.Repaired(f, err)
