@@ -72,6 +72,9 @@ func (r *checkText) end(s check.Summary, err error) error {
 	if s.Repairs+s.Failed > 0 {
 		r.printf("%d repaired, %d could not be repaired\n", s.Repairs, s.Failed)
 	}
+	if s.Restored > 0 {
+		r.printf("check again: %d blobs were put back, and what they name was not looked at\n", s.Restored)
+	}
 	switch {
 	case s.Faults == 1:
 		r.printf("1 fault is left\n")

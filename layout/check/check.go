@@ -58,7 +58,8 @@ type Summary struct {
 	Findings map[Kind]int64 `json:"findings"`
 	Faults   int64          `json:"faults"` // those that are not repaired
 	Repairs  int64          `json:"repairs"`
-	Failed   int64          `json:"failed"` // repairs that could not be made
+	Restored int64          `json:"restored"` // blobs, of the repairs; what is in them was not looked at
+	Failed   int64          `json:"failed"`   // repairs that could not be made
 }
 
 // Why Run fails, besides what the store answers.
@@ -125,6 +126,7 @@ type checker struct {
 	repairs  map[fixed]bool
 	unkept   error // why the next run will not know what this one does
 	made     int64 // repairs
+	restored int64 // blobs, of those
 	failed   int64
 	mended   int64 // faults that are none any more
 }
@@ -400,6 +402,7 @@ func (c *checker) summary() Summary {
 		Passed:        c.passed.Load(),
 		Findings:      maps.Clone(c.counts),
 		Repairs:       c.made,
+		Restored:      c.restored,
 		Failed:        c.failed,
 	}
 	for kind, n := range c.counts {

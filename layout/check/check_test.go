@@ -247,6 +247,9 @@ func TestRestore(t *testing.T) {
 	if len(plan.fixes) != 5 || strings.Join(plan.fixes, "\n") != strings.Join(done.fixes, "\n") {
 		t.Errorf("planned:\n%s\ndone:\n%s", strings.Join(plan.fixes, "\n"), strings.Join(done.fixes, "\n"))
 	}
+	if done.Restored != 3 || plan.Restored != 0 {
+		t.Errorf("%d blobs were put back, and %d by a dry run, want 3 and none", done.Restored, plan.Restored)
+	}
 	if done.Faults != 0 || plan.Faults != 4 {
 		t.Errorf("%d faults before and %d after, want 4 and none", plan.Faults, done.Faults)
 	}

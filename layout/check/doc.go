@@ -34,8 +34,10 @@
 // current link of a tag from the tag's index, if that holds exactly one digest and
 // what is left of the link is the beginning of it. Layers of manifests are linked
 // where only the link is missing. Blobs are put back from what a crashed write or
-// an upload has left, if that has the digest. Leftovers are removed. Nothing else
-// is touched, and each thing is looked at once more before it is changed.
+// an upload has left, if that has the digest. Leftovers are removed, but for what may
+// be the only copy of a blob: that is looked into first. Nothing else is touched, and
+// each thing is looked at once more before it is changed. What a blob names that was
+// put back is for the next run.
 //
 // # Cost
 //

@@ -89,6 +89,9 @@ func (c *checker) note(f Fix, err error) {
 		c.repairs[fixed{f.Kind, f.Path}] = true
 		if err == nil {
 			c.made++
+			if f.Do == Restore {
+				c.restored++
+			}
 		}
 	}
 	if c.o.Repaired != nil {

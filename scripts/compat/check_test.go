@@ -3,9 +3,13 @@ package compat
 import (
 	"encoding/json"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
 
 	"registryfs/scripts/compat/internal/store"
 )
@@ -78,6 +82,8 @@ func testCheck(t *testing.T, k kind) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	planted = append(planted, cutManifest(t, s, want["library/busybox:latest"])...)
+	planted = append(planted, unlinkLayer(t, s, "team/app"))
 	report := runCheck(t, s, 1, "--data", "--min-age", "0s", "--repair", "--dry-run")
 	checkPlanted(t, planted, slices.DeleteFunc(report.Findings, func(f checkFinding) bool { return slices.Contains(clean.Findings, f) }))
 	again := runCheck(t, s, 1, "--data", "--min-age", "0s", "--repair")
@@ -114,6 +120,37 @@ func testCheck(t *testing.T, k kind) {
 		t.Errorf("the registry serves %v, want %v", got, saved)
 	}
 	checkPulled(t, r, saved)
+}
+
+// cutManifest leaves of a manifest its beginning, and the whole of it beside: so a full
+// disk left it to registry 2.8, and a crash a later push to 3.1.
+func cutManifest(t testing.TB, s storage, d v1.Hash) []store.Planted {
+	t.Helper()
+	path := filepath.Join("docker/registry/v2/blobs/sha256", d.Hex[:2], d.Hex, "data")
+	content, err := os.ReadFile(filepath.Join(s.dir, path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := path + ".0197f7d2-3c1b-7a54-9c9f-2d6f0a3b1c5e.tmp"
+	for path, content := range map[string][]byte{left: content, path: content[:len(content)/2]} {
+		if err := os.WriteFile(filepath.Join(s.dir, path), content, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return []store.Planted{{What: "manifest cut short", Path: path}, {What: "temporary file of a crashed blob", Path: left}}
+}
+
+// unlinkLayer removes the link of a layer that a manifest of the repository names.
+func unlinkLayer(t testing.TB, s storage, repository string) store.Planted {
+	t.Helper()
+	links, err := filepath.Glob(filepath.Join(s.dir, "docker/registry/v2/repositories", repository, "_layers/sha256/*/link"))
+	if err != nil || len(links) == 0 {
+		t.Fatalf("layers of %s: %q, %v", repository, links, err)
+	}
+	if err := os.Remove(links[0]); err != nil {
+		t.Fatal(err)
+	}
+	return store.Planted{What: "missing link of a layer", Path: strings.TrimPrefix(links[0], s.dir+"/")}
 }
 
 // checkPlanted compares what was planted with what was found.
