@@ -279,12 +279,12 @@ const grace = 10 * time.Second
 // settle waits until who wrote something at a time has done with it, before it is
 // looked at once more. Registries up to 3.0 write in place, and a tag is two files.
 func (c *checker) settle(ctx context.Context, written time.Time) {
-	wait := min(c.o.MinAge, grace)
-	if wait -= time.Since(written); wait <= 0 {
+	wait := min(c.o.MinAge, grace) - time.Since(written)
+	if wait <= 0 || wait > 2*grace { // the store's clock is far ahead: it tells nothing
 		return
 	}
 	select {
-	case <-time.After(min(wait, grace)): // of a clock that is ahead
+	case <-time.After(wait):
 	case <-ctx.Done():
 	}
 }

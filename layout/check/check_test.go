@@ -173,10 +173,11 @@ func TestFindings(t *testing.T) {
 		}, 0},
 		{"leftovers", func(s *store, m, l digest.Digest) []string {
 			const uuid = "0197f7d2-3c1b-7a54-9c9f-2d6f0a3b1c5e"
-			s.write(p.TagLink("v1")+".0197f7d2-3c1b-7a54-9c9f-2d6f0a3b1c5e.tmp", "")
+			s.write(p.TagLink("v1")+leftoverOf, "")
 			s.write("/docker/registry/v2/"+repo+"_uploads/"+uuid+"/data", "half")
-			return []string{"leftover " + current + "." + uuid + ".tmp", "leftover " + repo + "_uploads/" + uuid}
-		}, 2},
+			s.write("/docker/registry/v2/"+repo+"_uploads/cut/startedat", "") // a full disk
+			return []string{"leftover " + current + "." + uuid + ".tmp", "leftover " + repo + "_uploads/" + uuid, "leftover " + repo + "_uploads/cut"}
+		}, 3},
 		{"failed push", func(s *store, m, l digest.Digest) []string {
 			s.write(s.reg.Repository("failed").LayerLink(l), string(l))
 			return []string{"no-manifest repositories/failed"}

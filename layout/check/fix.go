@@ -118,7 +118,7 @@ func (c *checker) isLeft(ctx context.Context, f Fix) error {
 		if f.Do == removeLeftover && file.Path != f.Path {
 			continue
 		}
-		if file.Name == "startedat" || !c.isOld(file.ModTime) {
+		if file.Name == "startedat" && saysWhen(file.Size) || !c.isOld(file.ModTime) {
 			return errStale
 		}
 	}

@@ -252,7 +252,7 @@ func (r *repository) uploadFile(f layout.File) {
 	u := r.upload
 	switch path.Base(string(f.Path)) {
 	case "startedat":
-		u.started = true
+		u.started = saysWhen(f.Size)
 	case "data":
 		u.data = f.Path
 		r.c.addSource(f.Path, false)
@@ -261,6 +261,9 @@ func (r *repository) uploadFile(f layout.File) {
 		u.newest = f.ModTime
 	}
 }
+
+// saysWhen reports whether that many bytes can be the time at which an upload began.
+func saysWhen(size int64) bool { return size >= int64(len("2006-01-02T15:04:05Z")) }
 
 // endUpload reports an upload that no registry will ever clean up.
 func (r *repository) endUpload() {
