@@ -78,6 +78,13 @@ func TestFindings(t *testing.T) {
 			s.write(p.TagLink("v1"), "")
 			return []string{"damaged " + current, "untagged " + revision(m)}
 		}, 0},
+		{"current cut off, of a sha512", func(s *store, m, l digest.Digest) []string {
+			s.remove(indexLink(p, "v1", m))
+			alias := layout.RawPath(strings.Replace(string(indexLink(p, "v1", digest.SHA512.FromString("x"))), "/sha256/", "/sha512/", 1))
+			s.write(alias, string(m))
+			s.write(p.TagLink("v1"), "")
+			return []string{"damaged " + current, "untagged " + revision(m)}
+		}, 0},
 		{"current of another digest", func(s *store, m, l digest.Digest) []string {
 			s.write(p.TagLink("v1"), string(l)+"\n")
 			return []string{"damaged " + current, "untagged " + revision(m)}

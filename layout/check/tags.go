@@ -64,6 +64,7 @@ func (r *repository) endTag(ctx context.Context) {
 	if t == nil {
 		return
 	}
+	onlyOne := t.entries == 1 && t.only.Algorithm() == digest.SHA256 && !r.partly.Load()
 	r.c.tags.Add(1)
 	link := r.p.TagLink(t.name)
 	finding := Finding{Path: link, Tag: t.name}
@@ -72,7 +73,7 @@ func (r *repository) endTag(ctx context.Context) {
 		if t.entries > 0 && r.pointsNowhere(ctx, t) {
 			finding.Kind, finding.Detail = NoCurrent, fmt.Sprintf("the tag points nowhere; manifests in its history: %d", t.entries)
 			r.found(finding)
-			if t.entries == 1 && t.onlyIs && r.revisions[layout.KeyOf(t.only)] && !r.partly.Load() {
+			if onlyOne && t.onlyIs && r.revisions[layout.KeyOf(t.only)] {
 				r.c.plan(Fix{Kind: NoCurrent, Do: WriteLink, Path: link, Link: t.only, current: true})
 			}
 		}
@@ -80,7 +81,7 @@ func (r *repository) endTag(ctx context.Context) {
 	case t.current.Problem != nil:
 		finding.Kind, finding.Detail = Damaged, t.current.Problem.Error()
 		r.found(finding)
-		if t.entries != 1 || !begins(t.only, t.rest) || r.partly.Load() {
+		if !onlyOne || !begins(t.only, t.rest) {
 			return
 		}
 		r.c.plan(Fix{Kind: Damaged, Do: WriteLink, Path: link, Link: t.only, current: true})
