@@ -22,7 +22,7 @@ func TestCopy(t *testing.T) {
 	t.Parallel()
 	from, bucket, back := standardStorage(t, onDisk, v3), emptyStorage(t, onS3), storage{dir: filepath.Join(t.TempDir(), "made")}
 	more := store.Sizes{Repositories: 3, Tags: 20, Moved: 10, Images: 4, Layers: 2, LayerBytes: 2000}
-	if err := store.New(from.dir).Generate(more); err != nil {
+	if err := errors.Join(store.New(from.dir).Generate(more), store.New(from.dir).PushBig("big/image", "1", 12<<20, 1)); err != nil {
 		t.Fatal(err)
 	}
 	want := tags(t, serve(t, v3, from))
@@ -35,7 +35,12 @@ func TestCopy(t *testing.T) {
 		}
 	}
 
-	// From bucket to bucket, and one repository only.
+	// From bucket to bucket, a large layer in parts.
+	second := emptyStorage(t, onS3)
+	run(t, program(t, registryfs), "copy", bucket.source(), second.source()+"&multipartcopythresholdsize=5242880&multipartcopychunksize=5242880")
+	mustMatch(t, bucket.dir, second.dir)
+
+	// One repository only.
 	other := emptyStorage(t, onS3)
 	run(t, program(t, registryfs), "copy", "--repository", "library/busybox", bucket.source(), other.source())
 	got := checkServed(t, serve(t, v3, other))
@@ -43,7 +48,7 @@ func TestCopy(t *testing.T) {
 		t.Errorf("the copy of library/busybox has tags %v", got)
 	}
 	requests, err := bucketRequests()
-	if err != nil || requests["CopyObject"] == 0 {
+	if err != nil || requests["CopyObject"] == 0 || requests["UploadPartCopy"] == 0 {
 		t.Errorf("the server has copied nothing itself: %v, %v", requests, err)
 	}
 }
@@ -67,9 +72,9 @@ func copyKilled(t *testing.T, from, to storage, n int) {
 			run(t, "rm", "-rf", filepath.Join(to.dir, "docker")) // it was done before
 		}
 		for _, name := range storedFiles(t, to.dir) {
-			got, err := os.ReadFile(filepath.Join(to.dir, name))
-			need(t, err)
-			if want, err := os.ReadFile(filepath.Join(from.dir, name)); err != nil || !bytes.Equal(got, want) {
+			got, gotErr := os.ReadFile(filepath.Join(to.dir, name))
+			want, err := os.ReadFile(filepath.Join(from.dir, name))
+			if err := errors.Join(gotErr, err); err != nil || !bytes.Equal(got, want) {
 				t.Errorf("after kill %d: %s has %d bytes, want %d, %v", i+1, name, len(got), len(want), err)
 			}
 		}
@@ -84,13 +89,17 @@ func killCopy(t *testing.T, args []string, dir string, files int) (killed bool) 
 	cmd := exec.Command(program(t, registryfs), args...)
 	cmd.Env = environ()
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	need(t, cmd.Start())
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
 	ended := make(chan error, 1)
 	go func() { ended <- cmd.Wait() }()
 	for len(storedFiles(t, dir)) < files {
 		select {
 		case err := <-ended:
-			need(t, err)
+			if err != nil {
+				t.Fatalf("registryfs %q: %v", args, err)
+			}
 			return false
 		case <-time.After(time.Millisecond):
 		}
@@ -116,7 +125,9 @@ func storedFiles(t *testing.T, dir string) (names []string) {
 		}
 		return nil
 	})
-	need(t, err)
+	if err != nil {
+		t.Fatal(err)
+	}
 	return names
 }
 
