@@ -17,9 +17,9 @@ func testDu(t *testing.T, k kind) {
 	s := standardStorage(t, k, v3)
 	var report struct {
 		Repositories []struct {
-			Name  string
-			Total int64
-			Tags  []struct{ Total, Unique, Shared int64 }
+			Name                  string
+			Total, Unique, Shared int64
+			Tags                  []struct{ Total, Unique, Shared int64 }
 		}
 		Total, Stored int64
 	}
@@ -43,6 +43,10 @@ func testDu(t *testing.T, k kind) {
 	}
 	for _, p := range report.Repositories {
 		check(p.Name, p.Total, repository(mnt, p.Name), fmt.Sprintf("--exclude=%s/[a-z0-9]*", repository(mnt, p.Name)))
+		check("all but what only "+p.Name+" has", report.Total-p.Unique, filepath.Join(mnt, "repositories"), fmt.Sprintf("--exclude=%s/_*", repository(mnt, p.Name)))
+		if p.Shared != p.Total-p.Unique {
+			t.Errorf("%s has %+v", p.Name, p)
+		}
 		for _, tag := range p.Tags {
 			if tag.Total == 0 || tag.Total > p.Total || tag.Unique+tag.Shared != tag.Total {
 				t.Errorf("a tag of %s has %+v of %d bytes", p.Name, tag, p.Total)
