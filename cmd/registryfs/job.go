@@ -85,7 +85,11 @@ func openStates(ctx context.Context, dir string) (drivers.StorageDriver, error) 
 // untilSignal is ctx, ended by what ends a program. A job then says how far it
 // has come.
 func untilSignal(ctx context.Context) (context.Context, context.CancelFunc) {
-	return signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup has it ignored
+		ends = append(ends, syscall.SIGHUP)
+	}
+	return signal.NotifyContext(ctx, ends...)
 }
 
 func (j *job) setParallel(s string) error {
