@@ -18,8 +18,8 @@ A registry may write to SOURCE meanwhile: links and tags are read first and writ
 last, and a tag appears in DEST only when all it needs is there. Every blob is
 verified against its digest on the way, but for large ones that an S3 store copies
 itself, from bucket to bucket with the same credentials: it is asked for size and
-checksums of both. What SOURCE lacks is named, the rest is copied, and the exit
-status is 1.
+checksums of both. What SOURCE lacks is named, and so is a PATTERN that matches no
+repository; the rest is copied, and the exit status is 1.
 
    registryfs copy /var/lib/registry 's3://images/prod?region=eu-central-1'
    registryfs copy --repository 'team/**' /etc/docker/registry/config.yml /backup
