@@ -32,6 +32,7 @@ type blob struct {
 	size, nanos int64 // in the source; in the destination if only that has it
 	here        bool  // it is listed in the source; more may have come since
 	there       bool  // the destination has it, in this size
+	untimed     bool  // and with another time
 	done        bool
 }
 
@@ -52,7 +53,7 @@ func (b *blobs) list(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		b.known[layout.KeyOf(desc.Digest)] = blob{size: desc.Size, there: true}
+		b.known[layout.KeyOf(desc.Digest)] = blob{size: desc.Size, nanos: desc.ModTime.UnixNano(), there: true}
 	}
 	for desc, err := range b.c.from.Blobs().Each(ctx) {
 		if ctx.Err() != nil {
@@ -63,7 +64,11 @@ func (b *blobs) list(ctx context.Context) error {
 		}
 		k := layout.KeyOf(desc.Digest)
 		have := b.known[k]
-		b.known[k] = blob{size: desc.Size, nanos: desc.ModTime.UnixNano(), here: true, there: have.there && have.size == desc.Size}
+		b.known[k] = blob{
+			size: desc.Size, nanos: desc.ModTime.UnixNano(), here: true,
+			there:   have.there && have.size == desc.Size,
+			untimed: !sameTime(time.Unix(0, have.nanos), desc.ModTime),
+		}
 		b.total++
 	}
 	b.listed = true
@@ -125,8 +130,12 @@ func (b *blobs) copy(ctx context.Context, d digest.Digest, known blob) error {
 	}
 	f, err := b.inSource(ctx, d, known)
 	switch {
-	case errors.Is(err, fs.ErrNotExist) && have >= 0, err == nil && f.Size == have:
+	case errors.Is(err, fs.ErrNotExist) && have.Size >= 0:
 		b.c.count(func(r *Report) { r.Present++ })
+		return nil
+	case err == nil && f.Size == have.Size:
+		b.c.count(func(r *Report) { r.Present++ })
+		b.setTime(ctx, f, have.ModTime)
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return errAbsent
@@ -160,18 +169,29 @@ func (b *blobs) inSource(ctx context.Context, d digest.Digest, known blob) (layo
 	return layout.BlobFile(desc), nil
 }
 
-// inDestination is the size of a blob of the destination, -1 if it is not there or
-// known to have another than in the source.
-func (b *blobs) inDestination(ctx context.Context, d digest.Digest, known blob) (int64, error) {
+// inDestination describes a blob of the destination. Its size is -1 if it is not
+// there, or known to have another than in the source.
+func (b *blobs) inDestination(ctx context.Context, d digest.Digest, known blob) (layout.Descriptor, error) {
 	switch {
+	case known.there && known.untimed:
+		return layout.Descriptor{Digest: d, Size: known.size}, nil
 	case known.there:
-		return known.size, nil
+		return layout.Descriptor{Digest: d, Size: known.size, ModTime: time.Unix(0, known.nanos)}, nil
 	case b.listed:
-		return -1, nil
+		return layout.Descriptor{Digest: d, Size: -1}, nil
 	}
 	desc, err := b.c.to.Blobs().Stat(ctx, d)
 	if errors.Is(err, fs.ErrNotExist) {
-		return -1, nil
+		return layout.Descriptor{Digest: d, Size: -1}, nil
 	}
-	return desc.Size, err
+	return desc, err
+}
+
+// setTime gives a blob of the destination the time of the source, if it has
+// another: a copy that was killed may have put it and not come to that.
+func (b *blobs) setTime(ctx context.Context, f layout.RawFile, have time.Time) {
+	if !b.c.to.IsRemote() && !sameTime(have, f.ModTime) {
+		// It may belong to another user. Its bytes are there all the same.
+		_ = b.c.to.Raw().SetModTime(ctx, f.Path, f.ModTime)
+	}
 }

@@ -310,15 +310,26 @@ func TestCopyUploads(t *testing.T) {
 	}
 }
 
-// TestCopyTimes wants the times of all files where the destination keeps them.
+// TestCopyTimes wants the times of all files where the destination keeps them, also
+// of what was put just before a copy was killed, so without its time.
 func TestCopyTimes(t *testing.T) {
-	from, to := standard(t), inmemory.New()
-	run(t, from.StorageDriver, to, copier.Options{})
-	for path := range files(t, to) {
-		a, errA := from.Stat(t.Context(), path)
-		b, errB := to.Stat(t.Context(), path)
-		if errA != nil || errB != nil || !a.ModTime().Equal(b.ModTime()) {
-			t.Errorf("%s: time %v, want %v", path, b.ModTime(), a.ModTime())
+	for _, repositories := range [][]layout.RepositoryPattern{nil, {"**"}} {
+		from, to := standard(t), inmemory.New()
+		for range 2 {
+			report := run(t, from.StorageDriver, to, copier.Options{Repositories: repositories})
+			for path := range files(t, to) {
+				a, errA := from.Stat(t.Context(), path)
+				b, errB := to.Stat(t.Context(), path)
+				if errA != nil || errB != nil || !a.ModTime().Equal(b.ModTime()) {
+					t.Errorf("%s: time %v, want %v", path, b.ModTime(), a.ModTime())
+				}
+				if err := drivers.Chtimes(t.Context(), to, path, time.Now()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if report.Present > 0 && report.Blobs > 0 {
+				t.Errorf("report = %+v, want no blob to be copied twice", report)
+			}
 		}
 	}
 }
