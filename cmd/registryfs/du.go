@@ -76,7 +76,7 @@ func (j *job) du(c *cli.Context, o du.Options) error {
 	report, err := du.Measure(ctx, src.Registry, o)
 	bar.close()
 	if err != nil {
-		return err
+		return ended(ctx, err)
 	}
 	if len(o.Repositories) > 0 && len(report.Repositories) == 0 {
 		return unfinished(report.Problems) // there is none that matches

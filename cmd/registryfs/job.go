@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -71,7 +72,15 @@ func (j *job) open(ctx context.Context, name string) (source, error) {
 		}
 	}
 	reg, err := j.openRegistry(ctx, &s, log)
-	return source{s, reg, log}, err
+	return source{s, reg, log}, ended(ctx, err)
+}
+
+// ended is err, or if a signal has ended ctx what that means to the user.
+func ended(ctx context.Context, err error) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return errors.New("interrupted before there was a result: run it again")
 }
 
 // openStates is the store in a local directory that keeps what the next run needs.

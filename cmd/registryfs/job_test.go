@@ -2,12 +2,29 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
 )
+
+// TestEnded wants a signal to be told as such, and nothing else to be.
+func TestEnded(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	err := errors.New("no room")
+	if got := ended(ctx, err); got != err {
+		t.Errorf("ended = %v, want %v", got, err)
+	}
+	cancel()
+	if got := ended(ctx, ctx.Err()); got == nil || !strings.HasPrefix(got.Error(), "interrupted") {
+		t.Errorf("ended = %v, want that it was interrupted", got)
+	}
+	if got := ended(ctx, nil); got != nil {
+		t.Errorf("ended = %v, want nil", got)
+	}
+}
 
 // TestUntilSignal wants a hangup to end a job, unless nohup has made it immune.
 func TestUntilSignal(t *testing.T) {
