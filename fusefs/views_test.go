@@ -140,12 +140,21 @@ func TestReferrers(t *testing.T) {
 	m.putBlob(t, "plain", late.blobs[0])
 	m.bash(t, 0, `cp $local repositories/plain/_tags/late && ls info/plain/_referrers/sha256/$hex | grep $late`, append(env, local)...)
 
-	// What others write is seen in time.
-	m.put(t, "team/app", newArtifact("other", other))
+	// What others write and remove is seen in time.
+	of := newArtifact("other", other)
+	m.put(t, "team/app", of)
 	if !eventually(func() bool {
 		return m.out(t, `ls $dir/sha256/$other | wc -l`, env...) == "2"
 	}) {
 		t.Error("a referrer that others have put is not seen")
+	}
+	if err := m.reg.Repository("team/app").Manifests().Unlink(t.Context(), of.digest()); err != nil {
+		t.Fatal(err)
+	}
+	if !eventually(func() bool {
+		return m.out(t, `ls $dir/sha256/$other`, env...) == sig.hex()
+	}) {
+		t.Error("a referrer that others have removed is still seen")
 	}
 }
 
