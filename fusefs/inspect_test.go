@@ -169,8 +169,9 @@ func TestXAttrsOfOneFile(t *testing.T) {
 			t.Errorf("the tags in %s are %q, want %q", c.repo, got, c.want)
 		}
 	}
+	m.bash(t, 0, `cp $file repositories/a/_manifests/alias && sleep 1.1 && stat repositories/a/_manifests/alias`, "file="+file(t, "m.json", i.manifest))
 	if got := m.out(t, `cat blobs/sha256/$xx/$hex >/dev/null; `+tags, "xx="+i.hex()[:2], "repo=a", "hex="+i.hex()); got != "a:one\nb:two" {
-		t.Errorf("after a look into blobs/ the tags are %q", got)
+		t.Errorf("after a look at it as an alias and in blobs/ the tags are %q", got)
 	}
 }
 

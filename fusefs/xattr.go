@@ -75,29 +75,29 @@ func (s *fsys) manifestAttrs(ctx context.Context, d digest.Digest, size int64) (
 // kernel asks for the file. It reads every tag, so it is answered by name and not
 // listed.
 func (s *fsys) tagsOf(ctx context.Context, n *node, d digest.Digest) (string, error) {
-	var out []string
-	known := false
+	repos := make(map[layout.RepositoryName]layout.Repository)
 	for _, parent := range s.nodes.parentObjects(n) {
-		dir, ok := parent.(*linksDir)
-		if !ok || dir.kind != manifestLinks {
-			continue
+		if dir, ok := parent.(*linksDir); ok && dir.kind == manifestLinks {
+			repos[dir.repo.Name()] = dir.repo
 		}
-		known = true
-		for tag, err := range dir.repo.Tags().All(ctx) {
+	}
+	if len(repos) == 0 {
+		return "", errNoEntry
+	}
+	var out []string
+	for name, repo := range repos {
+		for tag, err := range repo.Tags().All(ctx) {
 			if err != nil {
 				return "", err
 			}
-			t, err := dir.repo.Tags().Digest(ctx, tag)
+			t, err := repo.Tags().Digest(ctx, tag)
 			if err != nil && !isAbsent(err) {
 				return "", err
 			}
 			if t.Digest == d {
-				out = append(out, string(dir.repo.Name())+":"+string(tag))
+				out = append(out, string(name)+":"+string(tag))
 			}
 		}
-	}
-	if !known {
-		return "", errNoEntry
 	}
 	slices.Sort(out)
 	return strings.Join(out, "\n"), nil
