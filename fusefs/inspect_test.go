@@ -175,6 +175,19 @@ func TestXAttrsOfOneFile(t *testing.T) {
 	}
 }
 
+// TestXAttrsOfLayers: the attributes of a repository's blobs take no reading.
+func TestXAttrsOfLayers(t *testing.T) {
+	t.Parallel()
+	need(t, "getfattr")
+	m, c := newRemote(t, 1, 5, withXAttrs)
+	m.bash(t, 0, `ls -l repositories/app-00/_blobs/sha256`)
+	c.Reset()
+	const blobs = `repositories/app-00/_blobs/sha256/*`
+	if got := m.out(t, `getfattr -d `+blobs+` | grep -c user.oci.size`); got == "0" || c.Count("Reader") > 0 {
+		t.Errorf("%s blobs have a size, and it took %v, want none read", got, c.Counts())
+	}
+}
+
 // TestXAttrsBounds: the kernel passes on no name of more than 255 bytes and no list
 // or value of more than 64 KiB. What does not fit is left out, and does not keep
 // getfattr from the rest.

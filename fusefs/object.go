@@ -90,7 +90,7 @@ type (
 
 	// attributed has user.oci.* attributes.
 	attributed interface {
-		xattrs(ctx context.Context) (map[string]string, error)
+		xattrs(ctx context.Context, n *node) (map[string]string, error)
 	}
 )
 

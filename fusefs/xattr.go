@@ -26,13 +26,18 @@ var (
 	_ = (attributed)((*digestFile)(nil))
 )
 
-func (f *tagFile) xattrs(ctx context.Context) (map[string]string, error) {
+func (f *tagFile) xattrs(ctx context.Context, _ *node) (map[string]string, error) {
 	return f.s.manifestAttrs(ctx, f.digest, f.size)
 }
 
-// xattrs of a blob that is no manifest are its digest and size.
-func (f *digestFile) xattrs(ctx context.Context) (map[string]string, error) {
-	if f.size > layout.MaxManifestSize {
+// xattrs of a blob that is no manifest are its digest and size. What was found in
+// _blobs only is taken for none, since to see it would mean to read it.
+func (f *digestFile) xattrs(ctx context.Context, n *node) (map[string]string, error) {
+	isLayer := !slices.ContainsFunc(f.s.nodes.parentObjects(n), func(parent object) bool {
+		dir, ok := parent.(*linksDir)
+		return !ok || dir.kind != blobLinks
+	})
+	if isLayer || f.size > layout.MaxManifestSize {
 		return blobAttrs(f.digest, f.size), nil
 	}
 	return f.s.manifestAttrs(ctx, f.digest, f.size)
@@ -124,7 +129,7 @@ func (s *fsys) GetXAttr(cancel <-chan struct{}, h *fuse.InHeader, name string, d
 		}
 		return answerXattr(dest, tags)
 	}
-	values, err := a.xattrs(ctx)
+	values, err := a.xattrs(ctx, n)
 	if err != nil {
 		return 0, s.fail("getxattr", n, "", err)
 	}
@@ -151,7 +156,7 @@ func (s *fsys) ListXAttr(cancel <-chan struct{}, h *fuse.InHeader, dest []byte) 
 	if !ok {
 		return 0, fuse.OK
 	}
-	values, err := a.xattrs(request(cancel, h))
+	values, err := a.xattrs(request(cancel, h), n)
 	if err != nil {
 		return 0, s.fail("listxattr", n, "", err)
 	}
