@@ -57,10 +57,10 @@ func descriptors(t *testing.T) int {
 func TestNothingGrows(t *testing.T) {
 	m := newMount(t, withDeletes)
 	m.put(t, "app", newImage("one", layer("a", 300<<10)), "v1")
-	use := func() {
+	use := func(round string) { // with names of its own
 		t.Helper()
 		m.bash(t, 0, `
-for i in $(seq 5); do
+for i in "$round"{1..5}; do
 	cp repositories/app/_tags/v1 repositories/app/_tags/t$i && rm repositories/app/_tags/t$i
 	! echo bad >repositories/app/_tags/bad$i
 	: >repositories/app/_tags/empty$i && rm repositories/app/_tags/empty$i
@@ -73,16 +73,15 @@ for i in $(seq 5); do
 	(exec 3<repositories/app/_tags/v1; exec 4>raw/stray; rm raw/stray)
 done 2>/dev/null
 ls -lR . >$local/out
-`, "local="+t.TempDir())
+`, "local="+t.TempDir(), "round="+round)
 	}
-	use()
+	use("1")
 	var want map[string]int
 	if !eventually(func() bool { want = m.held(t); return want["open files"] == 0 && want["notifications"] == 0 }) {
 		t.Fatalf("after the first time there is %v", want)
 	}
-	for range 2 {
-		use()
-	}
+	use("2")
+	use("3")
 	var got map[string]int
 	if !eventually(func() bool { got = m.held(t); return maps.Equal(got, want) }) {
 		t.Errorf("after the third time there is\n%v, want what there was after the first\n%v", got, want)
