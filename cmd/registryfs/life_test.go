@@ -303,9 +303,13 @@ func TestLogFile(t *testing.T) {
 }
 
 // kill leaves a dead mount behind.
-func kill(t *testing.T, s scene) {
+func kill(t *testing.T, s scene) { killUsed(t, s, func() {}) }
+
+// killUsed does so while somebody uses it.
+func killUsed(t *testing.T, s scene, use func()) {
 	t.Helper()
 	f := startForeground(t, s)
+	use()
 	if err := f.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
@@ -324,6 +328,25 @@ func TestDeadMountIsCleared(t *testing.T) {
 		t.Errorf("mount on a dead one: %v, want success and a line about it", got)
 	}
 	s.mounted(t)
+}
+
+// Shells that stand in a dead mount, and files that are open in it, keep nobody
+// from mounting again.
+func TestUsedDeadMountIsCleared(t *testing.T) {
+	needFUSE(t)
+	s := newScene(t)
+	killUsed(t, s, func() {
+		hold(t, s.mnt+"/repositories", "exec 3<"+s.mnt+"/README.txt")
+		hold(t, s.dir, "exec 3>"+s.mnt+"/raw/upload")
+	})
+	got := registryfs(t, "mount", s.store, s.mnt)
+	if got.status != 0 || !strings.Contains(got.stderr, "cleared the mount that a killed process had left behind") {
+		t.Errorf("mount on a dead one that is in use: %v, want success and a line about it", got)
+	}
+	s.mounted(t)
+	if got := registryfs(t, "umount", s.mnt); got != (result{}) {
+		t.Errorf("umount of the new mount: %v, want success", got)
+	}
 }
 
 func TestDeadMountUnmounted(t *testing.T) {

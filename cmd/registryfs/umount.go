@@ -68,12 +68,15 @@ func unmount(name string, lazy bool, patience time.Duration) error {
 	}
 	err = fusefs.Unmount(dir, lazy)
 	said, until := "", time.Now().Add(patience)
-	for errors.Is(err, syscall.EBUSY) && time.Now().Before(until) {
+	// Between a try and a look the last upload may end: it takes two looks.
+	for idle := 0; errors.Is(err, syscall.EBUSY) && time.Now().Before(until); {
 		uploads := uploadsIn(dir)
-		if len(uploads) == 0 {
+		if len(uploads) > 0 {
+			idle = 0
+		} else if idle++; idle == 2 {
 			break
 		}
-		if text := waitingFor(uploads); text != said {
+		if text := waitingFor(uploads); len(uploads) > 0 && text != said {
 			fmt.Fprintf(os.Stderr, "registryfs: %s\n", text)
 			said = text
 		}
