@@ -85,14 +85,23 @@ func (r *refusals) note(op, path string, err error) syscall.Errno {
 	return errno
 }
 
-// systemRemedies are for what the store's own file system refuses.
+// systemRemedies are for what the store refuses, or its own file system, and for
+// errors without a remedy of their own.
 var systemRemedies = map[syscall.Errno]string{
 	syscall.ENOSPC: "free space in the store, then copy the file again",
 	syscall.EDQUOT: "free space or raise the quota of the store's owner, then copy the file again",
-	syscall.EACCES: "give the user who mounts the right to read and write the store",
+	syscall.EACCES: "give the user who mounts, or the credentials, the right to read and write the store",
 	syscall.EROFS:  "the store itself is on a read-only file system",
 	syscall.EMFILE: "raise the limit of open files (ulimit -n) of the mounting process",
 	syscall.ENFILE: "close files, or raise the limit of open files",
+
+	syscall.EIO:          "see that the store can be reached and is whole (registryfs check), then try again",
+	syscall.ENOMEM:       "free memory on this machine, then try again",
+	syscall.ENAMETOOLONG: "use a shorter name",
+	syscall.EFBIG:        "the store's own file system takes no larger files: move the store to one that does",
+	syscall.EINVAL:       "README.txt at the top of the mount says what goes where",
+	syscall.EBUSY:        "remove what uses it first",
+	syscall.EOPNOTSUPP:   "the store cannot do that: copy the file and remove the old one",
 }
 
 // record keeps one line for .registryfs/errors and logs it.

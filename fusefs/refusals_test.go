@@ -2,9 +2,12 @@ package fusefs
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -283,4 +286,29 @@ func TestCrossing(t *testing.T) {
 		}
 	}
 	unchanged()
+}
+
+// TestEachRefusalHasARemedy, whatever kind of error it comes from.
+func TestEachRefusalHasARemedy(t *testing.T) {
+	errs := []error{errors.New("the store is away")}
+	for _, row := range slices.Concat(errnos, kinds) {
+		errs = append(errs, row.err)
+	}
+	for _, errno := range passed {
+		errs = append(errs, errno)
+	}
+	for _, err := range errs {
+		var log bytes.Buffer
+		r := refusals{log: slog.New(slog.NewTextHandler(&log, nil))}
+		errno := r.note("read", "/raw/x", fmt.Errorf("wrapped: %w", err))
+		if quiet(errno) {
+			continue
+		}
+		if text := log.String(); !strings.Contains(text, "op=read path=/raw/x answer=") || strings.Contains(text, `remedy=""`) {
+			t.Errorf("%v is logged as %q, want operation, path, answer, reason and remedy", err, text)
+		}
+		if !strings.Contains(r.text(), "; ") {
+			t.Errorf("%v is shown as %q, want a remedy", err, r.text())
+		}
+	}
 }

@@ -52,7 +52,7 @@ func (s *fsys) makeStagingDir(path, name string) (found, error) {
 
 func (s *fsys) removeStagingDir(path, name string) error {
 	if _, err := s.stagingDirIn(path, name); err != nil {
-		return refuse(syscall.EPERM, "this directory is part of the mount", "")
+		return refuse(syscall.EPERM, "this directory is part of the mount", "remove the directory that it is in")
 	}
 	if len(s.drafts.in(s.dirKey(path+"/"+name))) > 0 {
 		return layout.ErrNotEmpty
