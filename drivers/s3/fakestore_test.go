@@ -59,7 +59,8 @@ func (s *fakeStore) driver(change func(*Parameters)) *Driver {
 	s.t.Helper()
 	p := Parameters{
 		AccessKey: "key", SecretKey: "secret", Bucket: testBucket, RegionEndpoint: s.url, ForcePathStyle: true,
-		RootDirectory: "root", Timeout: 3 * time.Second, CopyThreshold: defaultCopySize,
+		RootDirectory: "root", Timeout: time.Minute, // a busy machine is no stalled server
+		CopyThreshold: defaultCopySize,
 	}
 	if change != nil {
 		change(&p)
