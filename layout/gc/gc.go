@@ -78,8 +78,8 @@ type collector struct {
 	swept [shards]*sorter // "hex"
 }
 
-// Run collects what nobody needs. An error means that the run could not be made,
-// or not to its end; what it has met besides is in the Report.
+// Run collects what nobody needs. An error means that the run could not be made, and
+// then there is no Report, or not to its end; what it has met besides is in that.
 func Run(ctx context.Context, reg *layout.Registry, o Options) (report *Report, err error) {
 	r := newCollector(reg, o)
 	cache, err := reg.IsPullThroughCache(ctx)
@@ -92,7 +92,7 @@ func Run(ctx context.Context, reg *layout.Registry, o Options) (report *Report, 
 	defer r.close()
 	if r.DryRun {
 		r.start(time.Now())
-		return r.report, r.run(ctx)
+		return r.run(ctx)
 	}
 	l, err := lock(ctx, reg.State())
 	if err != nil {
@@ -108,7 +108,7 @@ func Run(ctx context.Context, reg *layout.Registry, o Options) (report *Report, 
 		err = errors.Join(err, l.release(context.WithoutCancel(ctx)))
 	}()
 	r.start(l.made)
-	return r.report, r.run(ctx)
+	return r.run(ctx)
 }
 
 func newCollector(reg *layout.Registry, o Options) *collector {
@@ -148,14 +148,20 @@ func (r *collector) start(now time.Time) {
 
 func (r *collector) progress(p layout.Progress) { r.Progress(p) }
 
-func (r *collector) run(ctx context.Context) error {
+// run returns no report if it has not even seen all there is.
+func (r *collector) run(ctx context.Context) (*Report, error) {
 	m, err := r.look(ctx)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer m.close()
 	r.looked = true
 	r.report.see(m)
+	return r.report, r.act(ctx, m)
+}
+
+// act does what is to be done about what was seen.
+func (r *collector) act(ctx context.Context, m *mark) error {
 	if err := r.locked(ctx); err != nil {
 		return err
 	}

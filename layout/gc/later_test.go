@@ -341,7 +341,7 @@ func TestSpares(t *testing.T) {
 	defer r.close()
 	r.start(time.Now())
 	r.window = 0 // look before each
-	if err := r.run(t.Context()); err != nil {
+	if _, err := r.run(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if s.has(blobPath(first)) || !s.has(blobPath(second)) || len(r.report.Lost) > 0 {
@@ -426,8 +426,9 @@ func TestBadNotes(t *testing.T) {
 		s.push("app", "latest", "image")
 		s.put("/registryfs/gc/notes/3.json", content)
 		for _, o := range []Options{now, live} {
-			if _, err := Run(t.Context(), s.registry(), o); err == nil || !strings.Contains(err.Error(), "notes/3.json") {
-				t.Errorf("Run with notes %q = %v, want an error that names them", content, err)
+			report, err := Run(t.Context(), s.registry(), o)
+			if report != nil || err == nil || !strings.Contains(err.Error(), "notes/3.json") {
+				t.Errorf("Run with notes %q = %v, %v, want no report and an error that names them", content, report, err)
 			}
 		}
 	}
