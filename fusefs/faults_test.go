@@ -194,7 +194,7 @@ func (m *mount) errorsSay(t *testing.T, words string) {
 func TestPanic(t *testing.T) {
 	t.Parallel()
 	d := &hooked{StorageDriver: inmemory.New()}
-	m := newMount(t, func(c *mountConfig) { c.driver = d })
+	m := newMount(t, func(c *mountConfig) { c.driver, c.Logger = d, nil })
 	m.put(t, "app", newImage("one", layer("a", 10)), "v1", "v2")
 	d.set(func(_ context.Context, method, path string) error {
 		if strings.Contains(path, "tags/v1") {

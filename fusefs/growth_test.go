@@ -108,3 +108,14 @@ func TestManyMounts(t *testing.T) {
 			got[0], got[1], want[0], want[1], goroutines())
 	}
 }
+
+// TestFirstRelease closes, as the first file of a mount, one that the kernel cannot
+// read past us.
+func TestFirstRelease(t *testing.T) {
+	m := newMount(t)
+	m.bash(t, 0, `cat README.txt .registryfs/stats`)
+	m.unmount(t)
+	if errs := m.srv.Stats().Errors; len(errs) > 0 {
+		t.Errorf("errors are counted: %v", errs)
+	}
+}

@@ -20,6 +20,7 @@ type handle struct {
 	reader  reader     // any other file
 	listing *dirHandle // a directory
 	backing *backing   // while its reads go past us
+	cached  bool       // they could, and do not: it counts in passthrough.cached
 }
 
 // handleTable holds the open files by the number the kernel knows them by.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -64,6 +65,8 @@ func newMount(t testing.TB, options ...mountOption) *mount {
 	t.Helper()
 	needFUSE(t)
 	c := mountConfig{Options: Options{Source: "test", UID: uint32(os.Getuid()), GID: uint32(os.Getgid())}}
+	var bugs bytes.Buffer
+	c.Logger = slog.New(slog.NewTextHandler(&bugs, &slog.HandlerOptions{Level: slog.LevelError}))
 	for _, o := range options {
 		o(&c)
 	}
@@ -111,6 +114,10 @@ func newMount(t testing.TB, options ...mountOption) *mount {
 		case <-waited:
 		case <-time.After(30 * time.Second):
 			t.Errorf("the server goes on after the unmount\n%s", goroutines())
+			return
+		}
+		if strings.Contains(bugs.String(), "panic in a request") {
+			t.Errorf("a request went wrong, which the kernel need not tell of: %s", &bugs)
 		}
 		if t.Failed() {
 			lines := strings.SplitAfter(m.srv.s.refused.text(), "\n")

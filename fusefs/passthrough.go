@@ -62,6 +62,7 @@ func (p *passthrough) offer(ctx context.Context, s *fsys, h *handle, r *lazyRead
 		p.cached = map[*node]int{}
 	}
 	p.cached[h.n]++
+	h.cached = true
 	if r.size >= directSize && s.reg.IsRemote() {
 		out.OpenFlags |= fuse.FOPEN_DIRECT_IO | fuse.FOPEN_NOFLUSH
 		return
@@ -92,9 +93,6 @@ func (p *passthrough) register(ctx context.Context, s *fsys, r *lazyReader) *bac
 }
 
 func (p *passthrough) release(s *fsys, h *handle) {
-	if h.reader == nil {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if b := h.backing; b != nil {
@@ -104,7 +102,10 @@ func (p *passthrough) release(s *fsys, h *handle) {
 		}
 		return
 	}
-	if p.cached[h.n]--; p.cached[h.n] <= 0 {
+	if !h.cached {
+		return // its reads were never to go past us
+	}
+	if p.cached[h.n]--; p.cached[h.n] == 0 {
 		delete(p.cached, h.n)
 	}
 }
