@@ -27,6 +27,7 @@ type repository struct {
 	unread atomic.Bool // what some manifest names is not known
 	tag    *tag        // whose files are coming
 	upload *upload
+	paused bool
 	dir    layout.RawPath // unknown one that has been reported
 
 	revisions map[layout.Key]bool // links by their name: there is something to read

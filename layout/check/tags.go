@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 
@@ -111,7 +112,10 @@ func (r *repository) pointsTo(ctx context.Context, d digest.Digest, finding Find
 		r.found(finding)
 	default:
 		r.c.use(b)
-		if _, linked := r.revisions[layout.KeyOf(d)]; linked || r.partly.Load() || !r.isAbsent(ctx, r.p.RevisionLink(d)) || r.hasMoved(ctx, finding.Path, d) {
+		if _, linked := r.revisions[layout.KeyOf(d)]; linked || r.partly.Load() || !r.isAbsent(ctx, r.p.RevisionLink(d)) {
+			return
+		}
+		if r.pause(ctx); r.hasMoved(ctx, finding.Path, d) {
 			return
 		}
 		finding.Kind, finding.Detail = Unlinked, fmt.Sprintf("the repository does not have manifest %s; push it again, or remove the tag", d)
@@ -123,7 +127,17 @@ func (r *repository) pointsTo(ctx context.Context, d digest.Digest, finding Find
 // for which its index is written first, nor being removed.
 func (r *repository) pointsNowhere(ctx context.Context, t *tag) bool {
 	r.c.settle(ctx, t.last.ModTime)
+	r.pause(ctx)
 	return r.isAbsent(ctx, r.p.TagLink(t.name)) && !r.isAbsent(ctx, t.last.Path)
+}
+
+// pause gives who deletes a manifest, or a tag, the time to do all of it. Of a store
+// in which much is wrong it is once for each repository.
+func (r *repository) pause(ctx context.Context) {
+	if !r.paused {
+		r.paused = true
+		r.c.settle(ctx, time.Now().Add(time.Second-grace))
+	}
 }
 
 // hasMoved reports whether a tag that pointed to d is gone, or points to another: a
