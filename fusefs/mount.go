@@ -2,6 +2,7 @@ package fusefs
 
 import (
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -44,6 +45,13 @@ func Mount(mountpoint string, reg *layout.Registry, o Options) (*Server, error) 
 		return nil, err
 	}
 	mountpoint, err = filepath.Abs(mountpoint)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Stat(mountpoint)
+	if err == nil && !info.IsDir() {
+		err = &fs.PathError{Op: "mount on", Path: mountpoint, Err: syscall.ENOTDIR} // the kernel takes a file
+	}
 	if err != nil {
 		return nil, err
 	}
