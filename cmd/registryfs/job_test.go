@@ -32,25 +32,21 @@ func TestUntilSignal(t *testing.T) {
 		// The test survives the signals, and does not ignore what nohup ignores.
 		others := make(chan os.Signal, 2)
 		signal.Notify(others, syscall.SIGHUP, syscall.SIGTERM)
-		want := "hangup"
+		sent, want := []syscall.Signal{syscall.SIGHUP}, "hangup"
 		if nohup {
 			signal.Ignore(syscall.SIGHUP)
-			want = "terminated"
+			sent, want = append(sent, syscall.SIGTERM), "terminated"
 		}
 		ctx, stop := untilSignal(t.Context())
-		for _, s := range []syscall.Signal{syscall.SIGHUP, syscall.SIGTERM} {
+		for _, s := range sent {
 			if err := syscall.Kill(syscall.Getpid(), s); err != nil {
 				t.Fatal(err)
 			}
 		}
+		<-others
 		<-ctx.Done()
 		if err := context.Cause(ctx); !strings.Contains(err.Error(), want) {
 			t.Errorf("with nohup %v: %v, want %s", nohup, err, want)
-		}
-		for s := range others {
-			if s == syscall.SIGTERM {
-				break
-			}
 		}
 		stop()
 		signal.Stop(others)
