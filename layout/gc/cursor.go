@@ -1,33 +1,22 @@
 package gc
 
-import (
-	"iter"
-	"strings"
-)
+import "strings"
 
 // cursor goes through sorted lines once, by the word they begin with.
 type cursor struct {
-	next func() (string, error, bool)
-	stop func()
-	line string // not given out yet
-	more bool
-	err  error
+	lines *reader
+	line  string // not given out yet
+	more  bool
+	err   error
 }
 
-func newCursor(lines iter.Seq2[string, error]) *cursor {
-	c := &cursor{}
-	c.next, c.stop = iter.Pull2(lines)
+func newCursor(lines *reader) *cursor {
+	c := &cursor{lines: lines}
 	c.advance()
 	return c
 }
 
-func (c *cursor) advance() {
-	var err error
-	c.line, err, c.more = c.next()
-	if err != nil {
-		c.err, c.more = err, false
-	}
-}
+func (c *cursor) advance() { c.line, c.more, c.err = c.lines.next() }
 
 // of returns the rest of each line that begins with key and a space, or is key.
 // Keys must come in order. An error means that some may be missing.
@@ -45,5 +34,3 @@ func (c *cursor) of(key string) ([]string, error) {
 	}
 	return rests, c.err
 }
-
-func (c *cursor) close() { c.stop() }

@@ -60,12 +60,7 @@ type matcher struct {
 }
 
 func (m *mark) matcher(shard int) *matcher {
-	return &matcher{newCursor(m.reached[shard].all()), newCursor(m.links[shard].all())}
-}
-
-func (t *matcher) close() {
-	t.needed.close()
-	t.held.close()
+	return &matcher{newCursor(m.reached[shard].read()), newCursor(m.links[shard].read())}
 }
 
 // match completes a candidate.
@@ -95,7 +90,6 @@ func (t *matcher) match(c *candidate) error {
 // eachBlob calls fn for each blob of a shard, in order.
 func (r *collector) eachBlob(ctx context.Context, shard int, m *mark, fn func(candidate) error) error {
 	t := m.matcher(shard)
-	defer t.close()
 	for line, err := range r.blobs[shard].all() {
 		if err != nil {
 			return err

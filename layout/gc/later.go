@@ -185,7 +185,6 @@ func (a *actor) shard(ctx context.Context, shard int) error {
 // some does what there is time for, and returns of how many.
 func (a *actor) some(ctx context.Context, shard int, todo notes, gone map[*note]bool) (int, error) {
 	t := a.seen.matcher(shard)
-	defer t.close()
 	var g errgroup.Group
 	g.SetLimit(a.Parallel)
 	swept := make([]bool, len(todo))
@@ -275,7 +274,6 @@ func (r *collector) lookAgain(ctx context.Context) error {
 // findLosses reports what was swept, is wanted and has not come back.
 func (r *collector) findLosses(ctx context.Context, m *mark, shard int) error {
 	t := m.matcher(shard)
-	defer t.close()
 	for hex, err := range r.swept[shard].all() {
 		if err != nil {
 			return err

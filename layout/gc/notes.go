@@ -148,7 +148,6 @@ func (r *collector) restoreNoted(ctx context.Context, m *mark, shard int) error 
 		return err
 	}
 	t := m.matcher(shard)
-	defer t.close()
 	var left notes
 	for _, n := range all {
 		c := candidate{digest: n.digest()}

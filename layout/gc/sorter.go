@@ -82,51 +82,53 @@ func (s *sorter) spill() (err error) {
 // add no more.
 func (s *sorter) all() iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
-		s.mu.Lock()
-		s.order()
-		s.mu.Unlock()
-		m := merge{}
-		defer func() { m.close() }()
-		err := m.push(slices.Values(s.lines), func() error { return nil })
-		for _, r := range s.runs {
-			err = errors.Join(err, m.push(r.read()))
-		}
-		if err != nil {
-			yield("", fmt.Errorf("read what was spilled: %w", err))
-			return
-		}
-		heap.Init(&m)
-		for last, first := "", true; len(m) > 0; first = false {
-			line := m[0].line
-			if err := m.advance(); err != nil {
-				yield("", fmt.Errorf("read what was spilled: %w", err))
+		r := s.read()
+		for line, ok, err := r.next(); ok || err != nil; line, ok, err = r.next() {
+			if !yield(line, err) || err != nil {
 				return
 			}
-			if (first || line != last) && !yield(line, nil) {
-				return
-			}
-			last = line
 		}
 	}
 }
 
-// read returns the lines of the file and, for when they have ended, why.
-func (r run) read() (lines iter.Seq[string], ended func() error) {
+// read is all for who takes one line after the other.
+func (s *sorter) read() *reader {
+	s.mu.Lock()
+	s.order()
+	s.mu.Unlock()
+	r := &reader{}
+	r.push(&source{next: inMemory(s.lines)})
+	for _, run := range s.runs {
+		r.push(run.source())
+	}
+	heap.Init(&r.sources)
+	return r
+}
+
+// inMemory takes one line after the other.
+func inMemory(lines []string) func() (string, bool, error) {
+	return func() (line string, ok bool, err error) {
+		if len(lines) == 0 {
+			return "", false, nil
+		}
+		line, lines = lines[0], lines[1:]
+		return line, true, nil
+	}
+}
+
+func (r run) source() *source {
 	scanner, n := bufio.NewScanner(io.NewSectionReader(r.file, 0, r.size)), 0
-	lines = func(yield func(string) bool) {
-		for scanner.Scan() {
+	return &source{next: func() (string, bool, error) {
+		if scanner.Scan() {
 			n++
-			if !yield(scanner.Text()) {
-				return
-			}
+			return scanner.Text(), true, nil
 		}
-	}
-	return lines, func() error {
-		if err := scanner.Err(); err != nil || n == r.lines {
-			return err
+		err := scanner.Err()
+		if err == nil && n < r.lines {
+			err = io.ErrUnexpectedEOF
 		}
-		return io.ErrUnexpectedEOF
-	}
+		return "", false, err
+	}}
 }
 
 // close gives the files back.
@@ -139,47 +141,66 @@ func (s *sorter) close() error {
 	return errors.Join(errs...)
 }
 
-// merge is a heap of sorted sources, the one with the least line first.
-type merge []*source
-
-type source struct {
-	line string
-	next func() (string, bool)
-	stop func()
-	err  func() error
+// reader merges sorted sources.
+type reader struct {
+	sources merge
+	last    string
+	begun   bool
+	err     error
 }
 
-// push adds a source, if it has any lines. err tells why they have ended.
-func (m *merge) push(lines iter.Seq[string], err func() error) error {
-	s := &source{err: err}
-	s.next, s.stop = iter.Pull(lines)
-	var ok bool
-	if s.line, ok = s.next(); ok {
-		*m = append(*m, s)
-		return nil
+// next returns the next line, each once.
+func (r *reader) next() (line string, ok bool, err error) {
+	for r.err == nil && len(r.sources) > 0 {
+		line := r.sources[0].line
+		r.advance()
+		if r.begun && line == r.last {
+			continue
+		}
+		r.last, r.begun = line, true
+		return line, true, nil
 	}
-	s.stop()
-	return err()
+	if r.err != nil {
+		return "", false, fmt.Errorf("read what was spilled: %w", r.err)
+	}
+	return "", false, nil
+}
+
+// push adds a source, if it has any lines.
+func (r *reader) push(s *source) {
+	line, ok, err := s.next()
+	if err != nil {
+		r.err = err
+	}
+	if ok {
+		s.line = line
+		r.sources = append(r.sources, s)
+	}
 }
 
 // advance takes the first line away.
-func (m *merge) advance() error {
-	s := (*m)[0]
-	line, ok := s.next()
+func (r *reader) advance() {
+	s := r.sources[0]
+	line, ok, err := s.next()
+	if err != nil {
+		r.err = err
+	}
 	if ok {
 		s.line = line
-		heap.Fix(m, 0)
-		return nil
+		heap.Fix(&r.sources, 0)
+		return
 	}
-	heap.Pop(m)
-	return s.err()
+	heap.Pop(&r.sources)
 }
 
-func (m merge) close() {
-	for _, s := range m {
-		s.stop()
-	}
+// source is one of sorted lines, of which the first is not taken yet.
+type source struct {
+	line string
+	next func() (line string, ok bool, err error)
 }
+
+// merge is a heap of sources, the one with the least line first.
+type merge []*source
 
 func (m merge) Len() int           { return len(m) }
 func (m merge) Less(i, j int) bool { return m[i].line < m[j].line }
@@ -192,7 +213,6 @@ func (m *merge) Push(x any) { *m = append(*m, x.(*source)) }
 func (m *merge) Pop() any {
 	last := len(*m) - 1
 	s := (*m)[last]
-	s.stop()
 	*m = (*m)[:last]
 	return s
 }

@@ -78,8 +78,7 @@ func TestSorterFails(t *testing.T) {
 		if failed == nil {
 			t.Errorf("reading a file that is closed (%v) or cut off gave no error", close)
 		}
-		c := newCursor(s.all())
-		defer c.close()
+		c := newCursor(s.read())
 		if _, err := c.of("99999"); err == nil {
 			t.Error("a cursor over it gives no error")
 		}
@@ -93,8 +92,7 @@ func TestCursor(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	c := newCursor(s.all())
-	defer c.close()
+	c := newCursor(s.read())
 	for _, test := range []struct {
 		key  string
 		want []string
