@@ -191,7 +191,13 @@ func testWriterStates(t *testing.T, d drivers.StorageDriver) {
 
 func testWriterResumesSmall(t *testing.T, d drivers.StorageDriver) { testResume(t, d, 32) }
 
-func testWriterResumesLarge(t *testing.T, d drivers.StorageDriver) { testResume(t, d, 10<<20) }
+func testWriterResumesLarge(t *testing.T, d drivers.StorageDriver) {
+	size := 10 << 20
+	if testing.Short() {
+		size = 1 << 20
+	}
+	testResume(t, d, size)
+}
 
 // testResume writes a file in three sittings, of size bytes each.
 func testResume(t *testing.T, d drivers.StorageDriver, size int) {
