@@ -2,7 +2,6 @@ package fusefs
 
 import (
 	"context"
-	"iter"
 	"runtime/debug"
 	"sync"
 	"syscall"
@@ -25,9 +24,8 @@ type dirHandle struct {
 	cancel context.CancelFunc
 
 	mu     sync.Mutex // guards the following; held while waiting for entries
-	next   func() (entry, error, bool)
-	stop   func()
-	clock  uint64    // of the turnover, when next was made
+	source *puller
+	clock  uint64    // of the turnover, when source was made
 	window []*listed // entries from offset first on
 	first  uint64
 	ended  bool
@@ -82,8 +80,8 @@ func (s *fsys) ReleaseDir(in *fuse.ReleaseIn) {
 	h.listing.cancel()
 	h.listing.mu.Lock()
 	defer h.listing.mu.Unlock()
-	if h.listing.stop != nil {
-		h.listing.stop()
+	if h.listing.source != nil {
+		h.listing.source.stop()
 	}
 }
 
@@ -157,12 +155,12 @@ func (s *fsys) readDir(in *fuse.ReadIn, out *fuse.DirEntryList, plus bool) fuse.
 
 // seek makes sure that the window reaches back to off; rewinding starts anew.
 func (h *dirHandle) seek(off uint64) error {
-	if h.next == nil || off < h.first || (off == 0 && h.first+uint64(len(h.window)) > 0) {
-		if h.stop != nil {
-			h.stop()
+	if h.source == nil || off < h.first || (off == 0 && h.first+uint64(len(h.window)) > 0) {
+		if h.source != nil {
+			h.source.stop()
 		}
 		h.clock = h.s.turnover.clock.Load()
-		h.next, h.stop = iter.Pull2(h.dir.list(h.ctx))
+		h.source = pull(h.dir.list(h.ctx), h.panicked)
 		h.window, h.first, h.ended, h.err = nil, 0, false, nil
 		h.window = append(h.window,
 			&listed{entry: entry{name: ".", found: found{key: h.n.key, attr: attr{mode: syscall.S_IFDIR}}}},
@@ -201,12 +199,9 @@ func (h *dirHandle) at(off uint64) (*listed, error) {
 // fetch pulls up to n more entries and starts to look up those that need it.
 func (h *dirHandle) fetch(n int) {
 	var todo []*listed
-	for ; n > 0; n-- {
-		e, err, ok := h.next()
-		if !ok || err != nil {
-			h.ended, h.err = true, err
-			break
-		}
+	some := h.source.next(n)
+	h.ended, h.err = some.ended, some.err
+	for _, e := range some.entries {
 		l := &listed{entry: e, clock: h.clock}
 		if h.s.drafts.get(h.n.key, e.name) != nil {
 			continue // shown already
@@ -234,14 +229,19 @@ func (h *dirHandle) fetch(n int) {
 	}
 }
 
-// look fills an entry in. A panic, which in a handler becomes EIO, must not end
-// the process because it happened here.
+// panicked makes an error of a panic, as a handler does: it must not end the
+// process because it happened in a goroutine.
+func (h *dirHandle) panicked(v any) error {
+	h.s.log.Error("panic in a listing", "panic", v, "stack", string(debug.Stack()))
+	return syscall.EIO
+}
+
+// look fills an entry in.
 func (h *dirHandle) look(l *listed) {
 	defer close(l.ready)
 	defer func() {
 		if v := recover(); v != nil {
-			h.s.log.Error("panic in a listing", "name", l.name, "panic", v, "stack", string(debug.Stack()))
-			l.err = syscall.EIO
+			l.err = h.panicked(v)
 		}
 	}()
 	if g, ok := h.dir.(glancer); ok {
