@@ -81,6 +81,9 @@ func TestDescriptors(t *testing.T) {
 // has another, and is again when that is repaired.
 func TestDescriptorOfDamage(t *testing.T) {
 	t.Parallel()
+	if onS3 {
+		t.Skip("what was read by its digest is not asked of a store over a network again")
+	}
 	m := newMount(t)
 	i := newImage("one", layer("a", 10))
 	m.put(t, "app", i, "v1")
