@@ -25,6 +25,7 @@ type Budget struct {
 	used       int64
 	waiting    []*claim
 	reclaimers []*reclaimer
+	idle       buffers
 
 	relieving sync.Mutex // held while the reclaimers are asked
 }
@@ -81,7 +82,7 @@ func (b *Budget) OnPressure(give func(bytes int64)) (stop func()) {
 func (b *Budget) Acquire(ctx context.Context, n int64) error {
 	b.mu.Lock()
 	if len(b.waiting) == 0 && b.fits(n) {
-		b.used += n
+		b.take(n)
 		b.mu.Unlock()
 		return nil
 	}
@@ -146,7 +147,7 @@ func (b *Budget) Demand(n int64) bool {
 	b.mu.Lock()
 	missing := b.missing(n, b.size)
 	if missing <= 0 {
-		b.used += n
+		b.take(n)
 		b.mu.Unlock()
 		return true
 	}
@@ -160,7 +161,7 @@ func (b *Budget) Demand(n int64) bool {
 	if b.missing(n, b.size) > 0 {
 		return false
 	}
-	b.used += n
+	b.take(n)
 	return true
 }
 
@@ -172,7 +173,7 @@ func (b *Budget) TryAcquire(n int64) bool {
 	if len(b.waiting) > 0 || !b.fits(n) {
 		return false
 	}
-	b.used += n
+	b.take(n)
 	return true
 }
 
@@ -180,10 +181,20 @@ func (b *Budget) TryAcquire(n int64) bool {
 func (b *Budget) Release(n int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.release(n)
+}
+
+func (b *Budget) release(n int64) {
 	if b.used -= n; b.used < 0 {
 		panic("drivers: a Budget was given back more than was taken")
 	}
 	b.grant()
+}
+
+// take is called when n bytes are free for who asks for them.
+func (b *Budget) take(n int64) {
+	b.used += n
+	b.idle.cool(b.used + b.idle.warm - b.size)
 }
 
 // missing is how many of n bytes are not free below a limit, or 0 or less.
@@ -200,7 +211,7 @@ func (b *Budget) fits(n int64) bool {
 
 func (b *Budget) grant() {
 	for len(b.waiting) > 0 && b.fits(b.waiting[0].bytes) {
-		b.used += b.waiting[0].bytes
+		b.take(b.waiting[0].bytes)
 		close(b.waiting[0].granted)
 		b.waiting = b.waiting[1:]
 	}
