@@ -10,7 +10,7 @@ import (
 
 const (
 	minBlock = 64 << 10
-	maxBlock = 1 << 20
+	maxBlock = drivers.LargeBuffer
 )
 
 // block is a piece of memory, of a size that is a power of two. It is in use as
@@ -21,7 +21,8 @@ type block struct {
 	refs   atomic.Int32
 }
 
-// free holds the memory of former blocks, by size.
+// free holds the memory of former blocks, by size. Those of maxBlock have theirs
+// of the budget.
 var free [5]sync.Pool
 
 // blockSize is the size of a block for n bytes.
@@ -37,10 +38,13 @@ func sizeClass(n int64) int { return bits.TrailingZeros64(uint64(n / minBlock)) 
 // newBlock makes a block for n bytes, of memory that the caller has taken from
 // the budget, with one reference.
 func newBlock(n int64, budget *drivers.Budget) *block {
+	var b *block
 	size := blockSize(n)
-	b, _ := free[sizeClass(size)].Get().(*block)
+	if size < maxBlock {
+		b, _ = free[sizeClass(size)].Get().(*block)
+	}
 	if b == nil {
-		b = &block{buf: make([]byte, size)}
+		b = &block{buf: budget.Buffer(size)}
 	}
 	b.budget = budget
 	b.refs.Store(1)
@@ -51,9 +55,11 @@ func (b *block) release() {
 	if b.refs.Add(-1) > 0 {
 		return
 	}
-	budget, size := b.budget, int64(len(b.buf))
-	free[sizeClass(size)].Put(b)
-	budget.Release(size)
+	budget, buf := b.budget, b.buf
+	if size := int64(len(buf)); size < maxBlock {
+		free[sizeClass(size)].Put(b)
+	}
+	budget.GiveBack(buf)
 }
 
 // View is what a read has found: in the reader's buffer, or in memory that is

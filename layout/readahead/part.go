@@ -5,7 +5,6 @@ import (
 	"errors"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"registryfs/drivers"
 )
@@ -21,8 +20,6 @@ type part struct {
 	off, n int64
 	got    atomic.Int64 // bytes that are there, from off on
 	cancel context.CancelFunc
-	began  time.Time
-	first  atomic.Int64 // nanoseconds until the first byte came; 0 before
 
 	mu       sync.Mutex // guards the following
 	blocks   []*block   // of maxBlock each but the last; nil before and after
@@ -55,7 +52,7 @@ func partMemory(n int64) int64 {
 func newPart(ctx context.Context, src *source, budget *drivers.Budget, off, n int64, keep Keep) *part {
 	ctx, cancel := context.WithCancel(ctx)
 	p := &part{
-		src: src, budget: budget, off: off, n: n, cancel: cancel, began: time.Now(), keep: keep,
+		src: src, budget: budget, off: off, n: n, cancel: cancel, keep: keep,
 		blocks:   make([]*block, (n+maxBlock-1)/maxBlock),
 		reserved: partMemory(n),
 		running:  true,
@@ -107,9 +104,6 @@ func (p *part) took(n int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	got := p.got.Add(int64(n))
-	if got == int64(n) {
-		p.first.Store(int64(time.Since(p.began)))
-	}
 	if got%maxBlock == 0 || got == p.n {
 		p.keepLocked()
 	}

@@ -15,6 +15,7 @@ type Pool struct {
 	budget *drivers.Budget
 	stall  time.Duration
 	unhook func()
+	delay  delay
 
 	mu    sync.Mutex // guards the following, and File.last
 	order list.List  // of *File with windows, the last read first
@@ -74,7 +75,7 @@ func (p *Pool) open(path string, size int64) *File {
 	ctx, stop := context.WithCancel(context.Background())
 	return &File{
 		pool: p,
-		src:  &source{driver: p.driver, path: path, size: size, stall: p.stall},
+		src:  &source{driver: p.driver, path: path, size: size, stall: p.stall, delay: &p.delay},
 		ctx:  ctx,
 		stop: stop,
 	}

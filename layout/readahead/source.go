@@ -32,6 +32,7 @@ type source struct {
 	path   string
 	size   int64
 	stall  time.Duration
+	delay  *delay
 }
 
 // sink takes bytes in order: room is where the next ones go, took says how many
@@ -81,10 +82,12 @@ type finalError struct{ error }
 func (s *source) attempt(ctx context.Context, off, n int64, to sink) (got int64, err error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	began := time.Now()
 	body, err := drivers.ReadRange(ctx, s.driver, s.path, off, n)
 	if err != nil {
 		return 0, finalError{err}
 	}
+	s.delay.saw(time.Since(began))
 	defer body.Close() // of a body only read from there is nothing to lose
 	stall := time.AfterFunc(s.stall, func() { cancel(errStalled) })
 	defer stall.Stop()

@@ -3,7 +3,6 @@ package readahead
 import (
 	"context"
 	"slices"
-	"time"
 )
 
 const (
@@ -17,11 +16,10 @@ const (
 	minPart   = 1 << 20
 	maxPart   = 8 << 20
 
-	// maxParts is how many are fetched at once. Of a store that begins to answer
-	// within nearTime a few keep any reader busy: more would only take memory.
+	// maxParts is how many are fetched at once. Of a store that is near a few keep
+	// any reader busy: more would take memory, and the processor's caches.
 	maxParts  = 24
 	nearParts = 4
-	nearTime  = 8 * time.Millisecond
 )
 
 // window is a place in a file from which on it is read in order.
@@ -75,12 +73,10 @@ func (w *window) partSize() int64 {
 }
 
 // deepen is called when the reader has to wait.
-func (w *window) deepen() {
+func (w *window) deepen(near bool) {
 	deepest := maxParts
-	for _, p := range w.parts {
-		if first := time.Duration(p.first.Load()); first > 0 && first < nearTime {
-			deepest = nearParts
-		}
+	if near {
+		deepest = nearParts
 	}
 	w.depth = max(w.depth, min(deepest, max(1, 4*w.depth)))
 }

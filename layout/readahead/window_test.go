@@ -5,46 +5,48 @@ import (
 	"time"
 )
 
-func TestWindowDeepens(t *testing.T) {
-	tests := []struct {
-		name  string
-		first []time.Duration
-		want  int
-	}{
-		{"nothing is known", []time.Duration{0}, maxParts},
-		{"far", []time.Duration{20 * time.Millisecond, 0, 30 * time.Millisecond}, maxParts},
-		{"near", []time.Duration{0, time.Millisecond}, nearParts},
-		{"near and busy", []time.Duration{20 * time.Millisecond, time.Millisecond}, nearParts},
+func TestDeepen(t *testing.T) {
+	w := &window{}
+	for _, near := range []bool{true, false} {
+		for range 10 {
+			before := w.depth
+			if w.deepen(near); w.depth > max(1, 4*before) {
+				t.Errorf("depth = %d after %d", w.depth, before)
+			}
+		}
+		if want := map[bool]int{true: nearParts, false: maxParts}[near]; w.depth != want {
+			t.Errorf("depth = %d, want %d (near %v)", w.depth, want, near)
+		}
 	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			w := &window{}
-			for _, first := range tt.first {
-				p := &part{}
-				p.first.Store(int64(first))
-				w.parts = append(w.parts, p)
-			}
-			for range 10 {
-				before := w.depth
-				w.deepen()
-				if w.depth < before || w.depth > max(1, 4*before) {
-					t.Errorf("depth %d after %d", w.depth, before)
-				}
-			}
-			if w.depth != tt.want {
-				t.Errorf("depth %d in the end, want %d", w.depth, tt.want)
-			}
-		})
+	if w.deepen(true); w.depth != maxParts {
+		t.Errorf("depth = %d, want what it was before", w.depth)
 	}
 }
 
-// One part that happened to answer soon takes nothing from a far window.
-func TestWindowStaysDeep(t *testing.T) {
-	p := &part{}
-	p.first.Store(int64(time.Millisecond))
-	w := &window{depth: maxParts, parts: []*part{p}}
-	w.deepen()
-	if w.depth != maxParts {
-		t.Errorf("depth %d", w.depth)
+func TestDelay(t *testing.T) {
+	const ms = time.Millisecond
+	var d delay
+	if d.isNear() {
+		t.Error("a store of which nothing is known is near")
+	}
+	for _, step := range []struct {
+		name string
+		took time.Duration
+		n    int
+		near bool
+	}{
+		{"far", 20 * ms, 1, false},
+		{"far and fast for once", 9 * ms, 1, false},
+		{"near", 2 * ms, 1, true},
+		{"near and busy", 15 * ms, 50, true},
+		{"far now", 20 * ms, 200, false},
+		{"near again", 7 * ms, 1, true},
+	} {
+		for range step.n {
+			d.saw(step.took)
+		}
+		if d.isNear() != step.near {
+			t.Errorf("%s: isNear = %v", step.name, d.isNear())
+		}
 	}
 }
