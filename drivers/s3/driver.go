@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"github.com/aws/aws-sdk-go-v2/service/s3"
@@ -30,7 +29,6 @@ type Driver struct {
 	noConditions atomic.Bool
 
 	partOptions []func(*s3.Options)
-	buffers     sync.Pool // of *[]byte with room for a part
 	resumes     resumes
 	requests    requests
 }

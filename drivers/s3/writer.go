@@ -206,17 +206,7 @@ func (d *Driver) takeBuffer(ctx context.Context, size int64) ([]byte, error) {
 	if err := d.Memory.Acquire(ctx, size); err != nil {
 		return nil, err
 	}
-	if size == d.ChunkSize {
-		if b, ok := d.buffers.Get().(*[]byte); ok {
-			return (*b)[:0], nil
-		}
-	}
-	return make([]byte, 0, size), nil
+	return d.Memory.Buffer(size)[:0], nil
 }
 
-func (d *Driver) giveBuffer(buf []byte) {
-	if int64(cap(buf)) == d.ChunkSize {
-		d.buffers.Put(&buf)
-	}
-	d.Memory.Release(int64(cap(buf)))
-}
+func (d *Driver) giveBuffer(buf []byte) { d.Memory.GiveBack(buf[:cap(buf)]) }
