@@ -5,6 +5,8 @@ import (
 	"crypto/tls"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"os"
 	"regexp"
 	"strings"
@@ -137,18 +139,24 @@ func endpointURL(p Parameters) string {
 	return "https://" + p.RegionEndpoint
 }
 
-// isTLS reports whether requests go over TLS.
-func isTLS(client *s3.Client) bool {
+// isPrivate reports whether nobody can change a request on its way: it goes over
+// TLS, or does not leave the machine.
+func isPrivate(client *s3.Client) bool {
 	o := client.Options()
-	if o.BaseEndpoint != nil {
-		return strings.HasPrefix(*o.BaseEndpoint, "https://")
+	if o.BaseEndpoint == nil {
+		return !o.EndpointOptions.DisableHTTPS
 	}
-	return !o.EndpointOptions.DisableHTTPS
+	u, err := url.Parse(*o.BaseEndpoint)
+	if err != nil {
+		return false
+	}
+	ip, _ := netip.ParseAddr(u.Hostname())
+	return u.Scheme == "https" || ip.IsLoopback() || u.Hostname() == "localhost"
 }
 
 // unsignedPayload leaves the hash of the content out of a signature, which is
-// half of what the upload of a part costs this machine. TLS guards the content
-// as well; without it nothing else would.
+// half of what the upload of a part costs this machine, and as much for a store
+// on the same one. It is for private connections.
 func unsignedPayload(o *s3.Options) {
 	o.APIOptions = append(o.APIOptions, v4.SwapComputePayloadSHA256ForUnsignedPayloadMiddleware)
 }

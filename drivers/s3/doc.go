@@ -64,9 +64,9 @@
 // A file that fits into one part is put by one request. A larger one goes in
 // parts, several at once, with all buffers taken from the budget of memory; it
 // becomes visible whole at Commit, and its parts are given back if it fails.
-// Parts double in size beyond the 4500th. Their content is signed, or sent over
-// TLS, where hashing it once more would be half of the cost. A crash leaves
-// parts that no listing shows and that cost money. They are the Leftovers, each
+// Parts double in size beyond the 4500th. Their content is signed, but not over
+// TLS or to a server on this machine, where hashing it once more would be half of
+// the cost. A crash leaves parts that no listing shows and that cost money. They are the Leftovers, each
 // upload under the path of its file with its id behind it; a lifecycle rule of the
 // bucket with AbortIncompleteMultipartUpload ends them as well.
 //

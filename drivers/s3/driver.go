@@ -56,7 +56,7 @@ func newDriver(ctx context.Context, p Parameters) (*Driver, error) {
 	if p.RootDirectory != "" {
 		d.prefix = p.RootDirectory + "/"
 	}
-	if isTLS(client) && !p.AllChecksums {
+	if isPrivate(client) && !p.AllChecksums {
 		d.partOptions = append(d.partOptions, unsignedPayload)
 	}
 	d.resumes.init()

@@ -3,6 +3,7 @@ package s3
 import (
 	"io"
 	"log"
+	"maps"
 	"net/http/httptest"
 	"net/url"
 	"strings"
@@ -11,6 +12,22 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 )
+
+// driverWith makes a driver of parameters besides those it cannot do without.
+func driverWith(t *testing.T, more map[string]any) *Driver {
+	t.Helper()
+	params := map[string]any{"bucket": "images", "region": "eu-west-1", "accesskey": "a", "secretkey": "b"}
+	maps.Copy(params, more)
+	p, err := parse(params)
+	if err != nil {
+		t.Fatalf("%v: %v", more, err)
+	}
+	d, err := newDriver(t.Context(), p)
+	if err != nil {
+		t.Fatalf("%v: %v", more, err)
+	}
+	return d
+}
 
 // TestAddress shows where requests go.
 func TestAddress(t *testing.T) {
@@ -29,20 +46,7 @@ func TestAddress(t *testing.T) {
 		{map[string]any{"regionendpoint": "minio:9000", "secure": false}, "http://images.minio:9000/key"},
 		{map[string]any{"regionendpoint": "https://minio:9000/s3/", "forcepathstyle": true}, "https://minio:9000/s3/images/key"},
 	} {
-		params := map[string]any{"bucket": "images", "region": "eu-west-1", "accesskey": "a", "secretkey": "b"}
-		for name, value := range test.params {
-			params[name] = value
-		}
-		p, err := parse(params)
-		if err != nil {
-			t.Errorf("%v: %v", test.params, err)
-			continue
-		}
-		d, err := newDriver(t.Context(), p)
-		if err != nil {
-			t.Errorf("%v: %v", test.params, err)
-			continue
-		}
+		d := driverWith(t, test.params)
 		signed, err := s3.NewPresignClient(d.client).PresignGetObject(t.Context(), &s3.GetObjectInput{Bucket: &d.bucket, Key: aws.String("key")})
 		if err != nil {
 			t.Errorf("%v: %v", test.params, err)
@@ -76,5 +80,27 @@ func TestSkipVerify(t *testing.T) {
 	}
 	if got := s.header("Part").Get("X-Amz-Content-Sha256"); got != "UNSIGNED-PAYLOAD" {
 		t.Errorf("the content of a part is hashed once more: %q", got)
+	}
+}
+
+func TestSignedContent(t *testing.T) {
+	hermetic(t)
+	for _, test := range []struct {
+		params map[string]any
+		signed bool
+	}{
+		{map[string]any{"regionendpoint": "http://127.0.0.1:9000"}, false},
+		{map[string]any{"regionendpoint": "http://[::1]:9000"}, false},
+		{map[string]any{"regionendpoint": "localhost:9000", "secure": false}, false},
+		{map[string]any{"regionendpoint": "https://s3.example.org"}, false},
+		{map[string]any{}, false},
+		{map[string]any{"regionendpoint": "http://s3.example.org"}, true},
+		{map[string]any{"regionendpoint": "http://localhost.example.org"}, true},
+		{map[string]any{"regionendpoint": "http://10.0.0.1:9000"}, true},
+		{map[string]any{"secure": false}, true},
+	} {
+		if d := driverWith(t, test.params); isPrivate(d.client) == test.signed {
+			t.Errorf("with %v the content of parts is signed: %v", test.params, !test.signed)
+		}
 	}
 }
