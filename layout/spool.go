@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/bits"
 	"os"
 	"sync"
 
@@ -51,21 +52,22 @@ func (b *spoolBudget) beginStream() (done func(), ok bool) {
 	}), true
 }
 
-func (b *spoolBudget) take(n int64) bool {
+// take returns room for n bytes, or nil if there is not enough.
+func (b *spoolBudget) take(n int64) []byte {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if n > b.left || !b.memory.TryAcquire(n) {
-		return false
+		return nil
 	}
 	b.left -= n
-	return true
+	return b.memory.Buffer(n)
 }
 
-func (b *spoolBudget) give(n int64) {
+func (b *spoolBudget) giveBack(buf []byte) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.left += n
-	b.memory.Release(n)
+	b.left += int64(len(buf))
+	b.memory.GiveBack(buf)
 }
 
 // place is where the bytes of an upload are. The upload keeps their number and
@@ -113,15 +115,14 @@ func (m *memory) resize(n int64) bool {
 		return false
 	}
 	old := len(m.buf)
-	if have := int64(cap(m.buf)); n > have {
-		room := min(max(n, 2*have, 4096), m.budget.each)
-		if !m.budget.take(room - have) {
+	if n > int64(cap(m.buf)) {
+		grown := m.budget.take(min(roomFor(n), m.budget.each))
+		if grown == nil {
 			return false
 		}
-		grown := make([]byte, n, room)
 		copy(grown, m.buf)
+		m.giveBack()
 		m.buf = grown
-		return true
 	}
 	m.buf = m.buf[:n]
 	if old < len(m.buf) {
@@ -130,13 +131,21 @@ func (m *memory) resize(n int64) bool {
 	return true
 }
 
+// roomFor is a power of two, so that an upload of n bytes is copied seldom while
+// it grows, and takes the buffers that others were in.
+func roomFor(n int64) int64 { return max(4096, int64(1)<<bits.Len64(uint64(n-1))) }
+
+func (m *memory) giveBack() {
+	m.budget.giveBack(m.buf[:cap(m.buf)])
+	m.buf = nil
+}
+
 func (m *memory) ReadAt(p []byte, off int64) (int, error) {
 	return bytes.NewReader(m.buf).ReadAt(p, off)
 }
 
 func (m *memory) close() error {
-	m.budget.give(int64(cap(m.buf)))
-	m.buf = nil
+	m.giveBack()
 	return nil
 }
 
