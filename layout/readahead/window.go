@@ -18,7 +18,7 @@ const (
 
 	// maxParts is how many are fetched at once. Of a store that is near a few keep
 	// any reader busy: more would take memory, and the processor's caches.
-	maxParts  = 24
+	maxParts  = 16
 	nearParts = 4
 )
 
