@@ -21,8 +21,9 @@ type Cache struct {
 	stats counters
 	usage usage
 
-	free   chan []byte // buffers of queueBuffer bytes
-	pieces chan piece
+	free    chan struct{} // one for each buffer that nobody has
+	buffers sync.Pool     // of *[queueBuffer]byte
+	pieces  chan piece
 
 	borrowed, mostBorrowed atomic.Int64 // bytes
 
@@ -65,7 +66,7 @@ func Open(dir string, size int64, log *slog.Logger) (*Cache, error) {
 		root:     root,
 		limit:    size,
 		log:      log,
-		free:     make(chan []byte, queueBuffers),
+		free:     make(chan struct{}, queueBuffers),
 		pieces:   make(chan piece, queueBuffers+mostLoans),
 		stop:     make(chan struct{}),
 		turn:     make(chan struct{}, 1),
@@ -74,8 +75,9 @@ func Open(dir string, size int64, log *slog.Logger) (*Cache, error) {
 		bad:      map[digest.Digest]time.Time{},
 	}
 	c.usage.lock = lock
+	c.buffers.New = func() any { return new([queueBuffer]byte) }
 	for range queueBuffers {
-		c.free <- nil // made when first wanted
+		c.free <- struct{}{}
 	}
 	c.done.Add(1)
 	go c.write()

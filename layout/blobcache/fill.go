@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 
 	"github.com/opencontainers/go-digest"
 )
@@ -32,7 +33,21 @@ type edge struct {
 // maxEdges bounds what lies between pieces that did not end where blocks do.
 const maxEdges = 8
 
+// edgeBuffers is memory for edges, of *[block]byte: reads here and there make two
+// each, which are seldom completed.
+var edgeBuffers = sync.Pool{New: func() any { return new([block]byte) }}
+
+func (b *edge) free() { edgeBuffers.Put((*[block]byte)(b.buf[:block])) }
+
+func (f *filling) dropEdges() {
+	for _, b := range f.edges {
+		b.free()
+	}
+	clear(f.edges)
+}
+
 func (f *filling) close() {
+	f.dropEdges()
 	f.part.Close() // what it lost is found by the checksums
 	if f.sums != nil {
 		f.sums.f.Close()
@@ -191,10 +206,10 @@ func (e *entry) keepEdge(p []byte, off int64) {
 	b := e.fill.edges[i]
 	switch {
 	case b == nil && len(e.fill.edges) >= maxEdges:
-		clear(e.fill.edges) // nobody came to complete them
+		e.fill.dropEdges() // nobody came to complete them
 		fallthrough
 	case b == nil:
-		b = &edge{make([]byte, blockSize(i, e.size)), lo, hi}
+		b = &edge{edgeBuffers.Get().(*[block]byte)[:blockSize(i, e.size)], lo, hi}
 		e.fill.edges[i] = b
 	case lo > b.hi || hi < b.lo:
 		b.lo, b.hi = lo, hi // a gap between the two: the newer counts
@@ -205,6 +220,7 @@ func (e *entry) keepEdge(p []byte, off int64) {
 	if b.lo == 0 && b.hi == int64(len(b.buf)) {
 		delete(e.fill.edges, i)
 		e.put(b.buf, i)
+		b.free()
 	}
 }
 

@@ -37,7 +37,8 @@ func (c *Cache) borrow(n int64) bool {
 // giveBack gives back what p was in.
 func (c *Cache) giveBack(p piece) {
 	if p.release == nil {
-		c.free <- p.p
+		c.buffers.Put((*[queueBuffer]byte)(p.p[:queueBuffer]))
+		c.free <- struct{}{}
 		return
 	}
 	p.release()
@@ -101,15 +102,16 @@ func (e *entry) leaveOut(n int) {
 // buffer is an empty one, or nil if all are in use.
 func (c *Cache) buffer() []byte {
 	select {
-	case b := <-c.free:
-		if b == nil {
-			b = make([]byte, 0, queueBuffer)
-		}
-		return b[:0]
+	case <-c.free:
+		return c.freeBuffer()
 	default:
 		return nil
 	}
 }
+
+// freeBuffer is one that somebody has just used, if there is any: it is in the
+// processor's cache. The caller has taken it from free.
+func (c *Cache) freeBuffer() []byte { return c.buffers.Get().(*[queueBuffer]byte)[:0] }
 
 // enqueue never waits: there are no more pieces than buffers and loans.
 func (c *Cache) enqueue(p piece) {

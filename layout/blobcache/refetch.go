@@ -78,15 +78,12 @@ func (e *entry) fetchGap(ctx context.Context, fetch Fetch, g gap) error {
 	}
 	defer body.Close() // it is only read
 	for end := g.off + g.n; g.off < end; {
-		var buf []byte
 		select {
-		case buf = <-e.c.free:
+		case <-e.c.free:
 		case <-ctx.Done():
 			return ctx.Err()
 		}
-		if buf == nil {
-			buf = make([]byte, queueBuffer)
-		}
+		buf := e.c.freeBuffer()
 		n, err := io.ReadFull(body, buf[:min(queueBuffer, end-g.off)])
 		e.c.enqueue(piece{e, g.off, buf[:n], nil})
 		g.off += int64(n)
