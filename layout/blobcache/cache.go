@@ -37,6 +37,7 @@ type Cache struct {
 	bad      map[digest.Digest]time.Time
 	hashing  []*entry // waiting for the worker
 	worker   bool
+	came     time.Time // when a piece came last
 	closed   bool
 }
 

@@ -1,5 +1,7 @@
 package blobcache
 
+import "time"
+
 // What is read waits to be written: copies in buffers, which are all the memory
 // that a Cache takes, and up to some bytes that remain their owner's.
 const (
@@ -122,6 +124,7 @@ func (c *Cache) enqueue(p piece) {
 		return
 	}
 	p.e.refs++
+	c.came = time.Now()
 	c.pieces <- p
 }
 

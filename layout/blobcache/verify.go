@@ -6,13 +6,22 @@ import (
 	"os"
 	"runtime"
 	"slices"
+	"time"
 
 	"github.com/opencontainers/go-digest"
 	"golang.org/x/sys/unix"
 )
 
-// hashAhead is how many bytes wait to be hashed before the worker is told.
-const hashAhead = 4 << 20
+const (
+	// hashAhead is how many bytes wait to be hashed before the worker is told.
+	hashAhead = 4 << 20
+
+	// The worker leaves the processor to readers until nothing has come for them
+	// for quiet, but no longer than patience, and not if so many blobs wait.
+	quiet       = 50 * time.Millisecond
+	patience    = 2 * time.Second
+	mostWaiting = 16
+)
 
 // hashSoon has what is there of a blob hashed in the background. Its verdict
 // comes when that is all of it.
@@ -48,9 +57,29 @@ func (c *Cache) hashAll() {
 		e := c.hashing[0]
 		c.hashing = c.hashing[1:]
 		c.mu.Unlock()
+		c.awaitQuiet()
 		e.hashOn(buf)
 		e.vouch()
 		c.release(e)
+	}
+}
+
+// awaitQuiet returns when it is time to hash.
+func (c *Cache) awaitQuiet() {
+	tick := time.NewTicker(quiet / 2)
+	defer tick.Stop()
+	for end := time.Now().Add(patience); time.Now().Before(end); {
+		c.mu.Lock()
+		now := len(c.hashing) >= mostWaiting || time.Since(c.came) >= quiet
+		c.mu.Unlock()
+		if now {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-c.stop:
+			return
+		}
 	}
 }
 
