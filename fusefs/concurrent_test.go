@@ -127,14 +127,14 @@ func TestWriteShows(t *testing.T) {
 	var images []image
 	for i := range 2 {
 		images = append(images, newImage(strings.Repeat(fmt.Sprint("image ", i), 1+i*1000), layer("a", 10)))
-		for tag := range 400 {
+		for tag := range 200 {
 			m.put(t, "app", images[i], fmt.Sprintf("v%03d", tag))
 		}
 	}
 	stop := m.start(t, m.dir, "bash", "-c", "until [ -e $0 ]; do ls -l repositories/app/_tags >/dev/null; done", m.store+".stop")
 	m.bash(t, 0, `
-		for i in $(seq 25); do
-			for tag in v010 v390; do
+		for i in $(seq 10); do
+			for tag in v010 v190; do
 				cp $one $repos/app/_tags/$tag && cmp $one $repos/app/_tags/$tag &&
 				cp $two $repos/app/_tags/$tag && cmp $two $repos/app/_tags/$tag || exit
 			done
