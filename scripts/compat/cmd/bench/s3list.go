@@ -102,7 +102,7 @@ func (e *s3Env) s3Digests(ctx context.Context, s *s3Store) error {
 			}),
 			mount: func(ctx context.Context, m *s3Mount) (float64, error) {
 				// Names have one to three parts, and no shell's glob says "any number".
-				return ran(ctx, "find", filepath.Join(m.mountpoint, "info"), "-name", "_[hu]*", "-prune", "-o",
+				return ran(ctx, "find", filepath.Join(m.mountpoint, "info"), "-name", "_[!d]*", "-prune", "-o", "-name", "_descriptors", "-prune", "-o",
 					"-name", "_digests", "-prune", "-exec", "ls", "-l", "{}", "+")
 			},
 			wants: []want{most(limit, "s"), fewRequests(150)},
