@@ -1,8 +1,6 @@
 package drivers
 
-import (
-	"time"
-)
+import "time"
 
 // LargeBuffer is the size, in bytes, from which on Buffer takes memory straight
 // from the system, in huge pages where it has them: the processor has thousands

@@ -66,9 +66,10 @@
 // becomes visible whole at Commit, and its parts are given back if it fails.
 // Parts double in size beyond the 4500th. Their content is signed, but not over
 // TLS or to a server on this machine, where hashing it once more would be half of
-// the cost. A crash leaves parts that no listing shows and that cost money. They are the Leftovers, each
-// upload under the path of its file with its id behind it; a lifecycle rule of the
-// bucket with AbortIncompleteMultipartUpload ends them as well.
+// the cost. A crash leaves parts that no listing shows and that cost money. They
+// are the Leftovers, each upload under the path of its file with its id behind
+// it; a lifecycle rule of the bucket with AbortIncompleteMultipartUpload ends them
+// as well.
 //
 // CopyFrom lets the store copy between two places that the same user reaches at the
 // same endpoint, and compares size, MD5 and checksums as far as the store tells

@@ -15,11 +15,11 @@
 // A .part is written by the one process that has it locked. A block's checksum
 // is written after the block, is itself checked, and is compared at each read
 // of a blob that is not verified: a crash loses blocks and never makes wrong
-// ones. When all blocks are there the blob is hashed, in the background and
-// with low priority, renamed and synced, and the .map says so of the file with
-// this inode, size and time. A whole blob of which it does not is served by
-// checksums at first and hashed meanwhile; from then on its file is handed out.
-// Small ones are hashed at once.
+// ones. When all blocks are there the blob is hashed, in the background, with low
+// priority and after a reader's burst, renamed and synced, and the .map says so of
+// the file with this inode, size and time. A whole blob of which it does not is
+// served by checksums at first and hashed meanwhile; from then on its file is
+// handed out. Small ones are hashed at once.
 //
 // A reader never waits for the cache. What is read is copied to a bounded queue
 // and left out if that is full, if the disk is, or if another process is filling
