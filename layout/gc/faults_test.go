@@ -38,6 +38,10 @@ const followed = 5
 // TestFaults fails every call of every kind of run, in all ways.
 func TestFaults(t *testing.T) {
 	later := Options{MinAge: day, Untagged: true}
+	step := 1
+	if testing.Short() {
+		step = 3
+	}
 	var onItsWay image // when it was noted: its links are missing until a run is well
 	for _, run := range []struct {
 		name    string
@@ -69,7 +73,7 @@ func TestFaults(t *testing.T) {
 			{"crash after", func(f *drivertest.Faulty, n int) { f.OnlyWrites().CrashAfter(n, errBroken) }},
 		} {
 			t.Run(run.name+" "+kind.name, func(t *testing.T) {
-				for n := 1; ; n++ {
+				for n := 1; ; n += step {
 					s, keep, dead := faultScene(t)
 					onItsWay = image{}
 					if run.prepare != nil {
@@ -84,7 +88,7 @@ func TestFaults(t *testing.T) {
 						if err != nil {
 							t.Errorf("a run without a fault: %v", err)
 						}
-						t.Logf("%d calls", n-1)
+						t.Logf("%d calls", f.Calls())
 						break
 					}
 					if err == nil && report == nil {

@@ -40,10 +40,15 @@ type store struct {
 
 const path = "/blob"
 
+// random is made once: with the race detector that takes seconds.
+var random = sync.OnceValue(func() []byte {
+	p := make([]byte, 256*mib)
+	rand.NewChaCha8([32]byte{1}).Read(p)
+	return p
+})
+
 func newStore(t testing.TB, size int) *store {
-	content := make([]byte, size)
-	rnd := rand.NewChaCha8([32]byte{1})
-	rnd.Read(content)
+	content := random()[:size]
 	s := &store{StorageDriver: inmemory.New(), content: content}
 	if err := s.PutContent(t.Context(), path, content); err != nil {
 		t.Fatal(err)
