@@ -13,7 +13,7 @@ const LargeBuffer = 2 << 20
 const coolAfter = time.Second
 
 // buffers are those of LargeBuffer and more that nobody uses, by size. The last
-// ones were used last; those before warm have no memory.
+// ones were used last; the first ones may have no memory.
 type buffers struct {
 	free    map[int64]*freeBuffers
 	warm    int64 // bytes that have memory, of all sizes
