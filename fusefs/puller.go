@@ -2,12 +2,11 @@ package fusefs
 
 import "iter"
 
-// puller takes from a listing as many entries at a time as are asked for. iter.Pull2
-// would do that too, by a switch for each entry; and of its coroutines the race
-// detector keeps something for ever.
+// puller takes from a listing as many entries at a time as are asked for.
 type puller struct {
-	want chan int
-	got  chan pulled
+	want  int // entries of the next piece
+	piece func() (pulled, bool)
+	stop  func() // ends the listing, if that has not ended, and waits for it
 }
 
 // pulled is some of the entries. The last of them come with ended.
@@ -20,55 +19,47 @@ type pulled struct {
 // pull begins. A panic of the listing is its end, with the error that failed makes
 // of it.
 func pull(list iter.Seq2[entry, error], failed func(v any) error) *puller {
-	p := &puller{make(chan int), make(chan pulled)}
-	go p.run(list, failed)
+	p := &puller{}
+	p.piece, p.stop = suspend(p.pieces(list, failed))
 	return p
 }
 
 // next returns n entries, or fewer with the end. After that it must not be called.
 func (p *puller) next(n int) pulled {
-	p.want <- n
-	return <-p.got
+	p.want = n
+	some, _ := p.piece()
+	return some
 }
 
-// stop ends the listing, if that has not ended, and waits for it.
-func (p *puller) stop() {
-	close(p.want)
-	for range p.got {
-	}
-}
-
-func (p *puller) run(list iter.Seq2[entry, error], failed func(v any) error) {
-	defer close(p.got)
-	n, ok := <-p.want
-	if !ok {
-		return
-	}
-	var out pulled
-	func() {
-		defer func() {
-			if v := recover(); v != nil {
-				out.err = failed(v)
+// pieces are the entries by as many as are wanted.
+func (p *puller) pieces(list iter.Seq2[entry, error], failed func(v any) error) iter.Seq[pulled] {
+	return func(yield func(pulled) bool) {
+		var out pulled
+		stopped := false
+		func() {
+			defer func() {
+				if v := recover(); v != nil {
+					out.err = failed(v)
+				}
+			}()
+			for e, err := range list {
+				if err != nil {
+					out.err = err
+					return
+				}
+				out.entries = append(out.entries, e)
+				if len(out.entries) < p.want {
+					continue
+				}
+				if stopped = !yield(out); stopped {
+					return
+				}
+				out = pulled{}
 			}
 		}()
-		for e, err := range list {
-			if err != nil {
-				out.err = err
-				return
-			}
-			out.entries = append(out.entries, e)
-			if len(out.entries) < n {
-				continue
-			}
-			p.got <- out
-			out = pulled{}
-			if n, ok = <-p.want; !ok {
-				return
-			}
+		if !stopped {
+			out.ended = true
+			yield(out)
 		}
-	}()
-	if ok {
-		out.ended = true
-		p.got <- out
 	}
 }
