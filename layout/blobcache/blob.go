@@ -134,10 +134,11 @@ func (b *Blob) Fill(p []byte, off int64) {
 }
 
 // Keep is Fill of bytes that need not be copied: nobody changes them until
-// release is called, which is done once. If that is nil they are copied.
+// release is called, which is done once. If that is nil the blocks that are whole
+// among them are copied: reads here and there seldom complete another one.
 func (b *Blob) Keep(p []byte, off int64, release func()) {
 	if release == nil {
-		b.Fill(p, off)
+		b.fillBlocks(p, off)
 		return
 	}
 	switch {
@@ -151,6 +152,22 @@ func (b *Blob) Keep(p []byte, off int64, release func()) {
 		release()
 	default:
 		b.e.c.enqueue(piece{b.e, off, p, release})
+	}
+}
+
+func (b *Blob) fillBlocks(p []byte, off int64) {
+	if b == nil {
+		return
+	}
+	first, end := (off+block-1)/block*block, off+int64(len(p))
+	if end < b.e.size {
+		end = end / block * block
+	}
+	if first != off || end != off+int64(len(p)) {
+		b.e.dropped.Store(true)
+	}
+	if first < end {
+		b.Fill(p[first-off:end-off], first)
 	}
 }
 

@@ -539,3 +539,30 @@ func TestKeep(t *testing.T) {
 		t.Errorf("%d pieces were given back of %d", back.Load(), lent.Load())
 	}
 }
+
+// TestKeepCopies keeps of reads here and there the blocks that are whole, and fetches
+// the rest when most of the blob was read so.
+func TestKeepCopies(t *testing.T) {
+	c := open(t, t.TempDir(), 64<<20)
+	p, d := content(15, 5*block+100)
+	b := c.Blob(d, int64(len(p)))
+	b.FetchWith(func(_ context.Context, off, n int64) (io.ReadCloser, error) {
+		return io.NopCloser(bytes.NewReader(p[off : off+n])), nil
+	})
+	for _, r := range []struct{ off, end int }{
+		{5, 9}, {block - 1, block + 1}, {block + 1, 2 * block}, {2*block - 7, 4*block + 7}, {4 * block, 5*block - 1}, {5*block - 1, len(p)},
+	} {
+		b.Keep(bytes.Clone(p[r.off:r.end]), int64(r.off), nil)
+	}
+	eventually(t, "two blocks and the last one", func() bool { return c.Stats().FilledBytes >= 2*block+100 })
+	for i, want := range []bool{false, false, true, true, false, true} {
+		if got := b.Cached(int64(i*block), 1) > 0; got != want {
+			t.Errorf("block %d is there: %v, want %v", i, got, want)
+		}
+	}
+	b.Close()
+	eventually(t, "a whole blob", func() bool { return c.Has(d) })
+	if got, ok := read(t, c, d, len(p)); !ok || !bytes.Equal(got, p) {
+		t.Errorf("read %v, and other bytes", ok)
+	}
+}

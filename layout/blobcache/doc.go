@@ -23,8 +23,9 @@
 //
 // A reader never waits for the cache. What is read is copied to a bounded queue
 // and left out if that is full, if the disk is, or if another process is filling
-// the same blob. What a full queue has left out of a blob that was read for the
-// most part is fetched again when nobody reads it. Whoever has a file open keeps
+// the same blob. Of reads here and there the blocks are kept that they have whole.
+// What was left out of a blob that was read for the most part is fetched again
+// when nobody reads it. Whoever has a file open keeps
 // it when it is evicted.
 //
 // The access times of the files are set by hand and say what was used last.
