@@ -25,8 +25,7 @@
 // and left out if that is full, if the disk is, or if another process is filling
 // the same blob. Of reads here and there the blocks are kept that they have whole.
 // What was left out of a blob that was read for the most part is fetched again
-// when nobody reads it. Whoever has a file open keeps
-// it when it is evicted.
+// when nobody reads it. Whoever has a file open keeps it when it is evicted.
 //
 // The access times of the files are set by hand and say what was used last.
 //
