@@ -28,3 +28,11 @@ func (d *delay) isNear() bool {
 	least := time.Duration(d.least.Load())
 	return least > 0 && least < nearTime
 }
+
+// parts is how many parts of a window the store is to be asked for at once.
+func (d *delay) parts() int {
+	if d.isNear() {
+		return nearParts
+	}
+	return maxParts
+}

@@ -11,15 +11,16 @@ const (
 	slack = 2 << 20
 
 	// firstPart is the least that is fetched for a window; a reader that asks
-	// for bulk at once gets a minPart.
+	// for bulk at once gets a minPart. What a request costs besides its bytes is not
+	// to be seen any more in a maxPart.
 	firstPart = 128 << 10
 	minPart   = 1 << 20
-	maxPart   = 8 << 20
+	maxPart   = 16 << 20
 
-	// maxParts is how many are fetched at once. Of a store that is near a few keep
+	// maxParts is how many are fetched at once. Of a store that is near two keep
 	// any reader busy: more would take memory, and the processor's caches.
 	maxParts  = 16
-	nearParts = 4
+	nearParts = 2
 )
 
 // window is a place in a file from which on it is read in order.
@@ -72,13 +73,10 @@ func (w *window) partSize() int64 {
 	return size
 }
 
-// deepen is called when the reader has to wait.
-func (w *window) deepen(near bool) {
-	deepest := maxParts
-	if near {
-		deepest = nearParts
-	}
-	w.depth = max(w.depth, min(deepest, max(1, 4*w.depth)))
+// deepen is called when the reader has to wait. most is how many parts may be
+// fetched at once.
+func (w *window) deepen(most int) {
+	w.depth = max(w.depth, min(most, max(1, 4*w.depth)))
 }
 
 // cover returns the parts that have [off, end), making those that are missing,
@@ -142,9 +140,9 @@ func (w *window) extend(ctx context.Context, f *File) {
 	if w.depth == 0 {
 		return
 	}
-	share := f.pool.share(f)
-	size := min(w.partSize(), max(minPart, share/maxParts/minPart*minPart))
-	ahead := min(int64(w.depth)*size, share, 4*(w.pos-w.start)+4*minPart)
+	share, most := f.pool.share(f), f.pool.delay.parts()
+	size := min(w.partSize(), max(minPart, share/int64(most)/minPart*minPart))
+	ahead := min(int64(min(w.depth, most))*size, share, 4*(w.pos-w.start)+4*minPart)
 	limit := min(f.src.size, w.pos+ahead)
 	running := 0
 	for _, p := range w.parts {
@@ -152,7 +150,7 @@ func (w *window) extend(ctx context.Context, f *File) {
 			running++
 		}
 	}
-	for off := w.end(); off < limit && running < maxParts; off = w.end() {
+	for off := w.end(); off < limit && running < most; off = w.end() {
 		n := min(size, f.src.size-off)
 		if rest := f.src.size - off - n; rest < minPart/2 {
 			n += rest // rather than another request for so little

@@ -7,18 +7,18 @@ import (
 
 func TestDeepen(t *testing.T) {
 	w := &window{}
-	for _, near := range []bool{true, false} {
+	for _, most := range []int{nearParts, maxParts} {
 		for range 10 {
 			before := w.depth
-			if w.deepen(near); w.depth > max(1, 4*before) {
+			if w.deepen(most); w.depth > max(1, 4*before) {
 				t.Errorf("depth = %d after %d", w.depth, before)
 			}
 		}
-		if want := map[bool]int{true: nearParts, false: maxParts}[near]; w.depth != want {
-			t.Errorf("depth = %d, want %d (near %v)", w.depth, want, near)
+		if w.depth != most {
+			t.Errorf("depth = %d, want %d", w.depth, most)
 		}
 	}
-	if w.deepen(true); w.depth != maxParts {
+	if w.deepen(nearParts); w.depth != maxParts {
 		t.Errorf("depth = %d, want what it was before", w.depth)
 	}
 }
