@@ -122,7 +122,7 @@ func (d *Driver) sweep() {
 	if d.listers == 0 {
 		d.changes.clear()
 	}
-	d.walks, d.lookups, d.passage = walks{}, lookups{}, passage{}
+	d.walks, d.lookups, d.passage, d.stale = walks{}, lookups{}, passage{}, staleRun{}
 }
 
 // forgetAll drops all that was read. The lock is held.

@@ -200,15 +200,24 @@ func (d *Driver) coming(path string) chan struct{} {
 
 // staleRun counts the accesses in sequence whose answers were too old.
 type staleRun struct {
-	n  int
-	at time.Time
+	n     int
+	at    time.Time
+	last  *page // of those read again
+	ahead int   // how many more were read again with it
 }
 
-// refreshAfter is how many of them are asked one by one.
-const refreshAfter = 3
+const (
+	// refreshAfter is how many of them are asked one by one.
+	refreshAfter = 3
+
+	// mostRefreshed is how many pages are read again ahead of a reader.
+	mostRefreshed = 4
+)
 
 // refresh reads the one page that path is in again, if others were asked for
-// just before: a reader of link after link needs one request for a thousand.
+// just before: a reader of link after link needs one request for a thousand. The
+// next pages are read with it, at once since it is known where they begin, for a
+// reader who has come from page to page.
 func (d *Driver) refresh(a answer, path string, now time.Time) chan struct{} {
 	if d.scattered(path) {
 		return nil
@@ -216,21 +225,39 @@ func (d *Driver) refresh(a answer, path string, now time.Time) chan struct{} {
 	if wait := d.onePage(path); wait != nil {
 		return wait
 	}
-	if now.Sub(d.stale.at) > patience {
-		d.stale.n = 0
+	run, s := &d.stale, a.stream
+	if now.Sub(run.at) > patience {
+		*run = staleRun{}
 	}
-	d.stale.n++
-	d.stale.at = now
-	if d.stale.n < refreshAfter {
+	run.n++
+	run.at = now
+	if run.n < refreshAfter {
 		return nil
 	}
-	start, _ := bounds(a.stream.from)
-	if a.page != nil && a.i > 0 {
-		start = a.page.path(a.i - 1)
-	} else if start < a.stream.start {
-		start = a.stream.start
+	i := s.pageOf(path)
+	again := &stream{from: s.from, start: s.before(path), until: s.until, most: 1}
+	if i == len(s.pages) {
+		return d.start(again).changed
 	}
-	return d.start(&stream{from: a.stream.from, start: start, until: a.stream.until, most: 1}).changed
+	if i > 0 && s.pages[i-1] == run.last {
+		run.ahead = min(max(1, 2*run.ahead), mostRefreshed)
+	} else {
+		run.ahead = 0
+	}
+	run.last = s.pages[i]
+	pages := s.pages[i+1:]
+	for _, next := range pages[:min(run.ahead, len(pages))] {
+		end := run.last.path(run.last.len() - 1)
+		if known := d.find(next.path(0), asker{mark: listing}, now); known.page == nil || now.Sub(known.page.asked) < d.opts.TTL/2 {
+			break // it was read again already
+		}
+		// Each until the next begins, or one would be waited for in vain.
+		again.until = end + "\x00"
+		d.start(again)
+		again, run.last = &stream{from: s.from, start: end, until: s.until, most: 1}, next
+	}
+	d.start(again)
+	return d.onePage(path)
 }
 
 // onePage is closed when the stream of one page that may know the path has read

@@ -214,6 +214,54 @@ func TestTagMovedByOthers(t *testing.T) {
 	wantLink(t, d, listing, tag, "moved")
 }
 
+// TestRefreshAhead: who reads stale page after stale page has the next ones read
+// again beside the first, and none of them twice.
+func TestRefreshAhead(t *testing.T) {
+	const repos, tags = 10, 500
+	d, c, _ := newTags(t, 20*time.Second, repos, tags)
+	walk(t, d, Listing(t.Context()), "/")
+	d.mu.Lock()
+	pages := 0
+	for _, s := range d.streams {
+		for _, p := range s.pages {
+			p.asked = p.asked.Add(-30 * time.Second)
+			pages++
+		}
+	}
+	d.mu.Unlock()
+	c.Reset()
+	begun, waits := 0, 0
+	for r := range repos {
+		for tag := range tags {
+			wantLink(t, d, Reading(t.Context()), fmt.Sprintf("/repo/r%02d/tags/t%03d/current/link", r, tag), fmt.Sprintf("manifest %d of %d", tag, r))
+			d.mu.Lock()
+			n := 0
+			for _, s := range d.streams {
+				if s.most == 1 {
+					n++
+				}
+			}
+			d.mu.Unlock()
+			if n > begun {
+				begun, waits = n, waits+1
+			}
+		}
+	}
+	if pages < repos*tags*2/pageSize {
+		t.Fatalf("the walk has left %d pages", pages)
+	}
+	if waits > pages/2+1 {
+		t.Errorf("%d pages were read again by %d waits", begun, waits)
+	}
+	if n := c.Count("WalkInfo") + c.Count("WalkPage"); n > pages+1 {
+		t.Errorf("%d pages took %v", pages, c.Counts())
+	}
+	// And the links that begin the run, or whose page ends before what proves them.
+	if n := calls(c); n > 2*pages+refreshAfter {
+		t.Errorf("it took %v", c.Counts())
+	}
+}
+
 // TestExact: what prepares a change asks the store.
 func TestExact(t *testing.T) {
 	d, c, inner := newTags(t, time.Hour, 3, 20)

@@ -203,6 +203,20 @@ func (s *stream) pageOf(key string) int {
 	})
 }
 
+// before is the last path that is less than key, of a file that is there or not.
+func (s *stream) before(key string) string {
+	n := s.pageOf(key)
+	if n < len(s.pages) {
+		if i := s.pages[n].search(key); i > 0 {
+			return s.pages[n].path(i - 1)
+		}
+	}
+	if n > 0 {
+		return s.pages[n-1].path(s.pages[n-1].len() - 1)
+	}
+	return s.start
+}
+
 // oldest is when the oldest of the pages was asked for that tell of the keys
 // between low and high.
 func (s *stream) oldest(low, high string) time.Time {
