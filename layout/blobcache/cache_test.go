@@ -3,6 +3,7 @@ package blobcache
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -477,27 +478,49 @@ func TestFillAfterClose(t *testing.T) {
 	fill(t, c, p, len(p))
 }
 
-// TestFetchAgain completes a blob of which something was left out.
+// TestFetchAgain completes a blob that was read for the most part, however much of
+// it was left out.
 func TestFetchAgain(t *testing.T) {
-	c := open(t, t.TempDir(), 1<<30)
-	p, d := content(13, 3*queueBuffer*queueBuffers/2)
-	b := c.Blob(d, int64(len(p)))
-	var fetched atomic.Int64
-	b.FetchWith(func(_ context.Context, off, n int64) (io.ReadCloser, error) {
-		fetched.Add(n)
-		return io.NopCloser(bytes.NewReader(p[off : off+n])), nil
-	})
-	eventually(t, "the first count", func() bool { return c.usage.mu.TryLock() })
-	b.Fill(p, 0)
-	c.usage.mu.Unlock()
-	b.Close()
-	eventually(t, "a whole blob", func() bool {
-		b := c.Blob(d, -1)
-		defer b.Close()
-		return b.File() != nil
-	})
-	if got, want := fetched.Load(), c.Stats().DroppedBytes; got == 0 || got > want+2*block {
-		t.Errorf("%d bytes were fetched again, %d left out", got, want)
+	const queue = queueBuffer * queueBuffers
+	for _, test := range []struct {
+		size, read int
+		want       bool
+	}{
+		{3 * queue / 2, 3 * queue / 2, true},
+		{4 * queue, 4 * queue, true},
+		{4 * queue, 4*queue/2 + block, true},
+		{4 * queue, 4*queue/2 - 2*block, false},
+	} {
+		t.Run(fmt.Sprintf("%d of %d", test.read, test.size), func(t *testing.T) {
+			c := open(t, t.TempDir(), 1<<30)
+			p, d := content(13, test.size)
+			b := c.Blob(d, int64(len(p)))
+			var fetched atomic.Int64
+			b.FetchWith(func(_ context.Context, off, n int64) (io.ReadCloser, error) {
+				fetched.Add(n)
+				return io.NopCloser(bytes.NewReader(p[off : off+n])), nil
+			})
+			eventually(t, "the first count", func() bool { return c.usage.mu.TryLock() })
+			b.Fill(p[:test.read], 0)
+			c.usage.mu.Unlock()
+			b.Close()
+			if !test.want {
+				eventually(t, "that nothing waits", func() bool { return len(c.free) == queueBuffers })
+				if n := fetched.Load(); n > 0 || c.Has(d) {
+					t.Errorf("%d bytes were fetched of a blob that was read in part", n)
+				}
+				return
+			}
+			eventually(t, "a whole blob", func() bool {
+				b := c.Blob(d, -1)
+				defer b.Close()
+				return b.File() != nil
+			})
+			unread := int64(test.size - test.read)
+			if got, want := fetched.Load(), c.Stats().DroppedBytes+unread; got <= unread || got > want+2*block {
+				t.Errorf("%d bytes were fetched again, %d left out and %d not read", got, want-unread, unread)
+			}
+		})
 	}
 }
 
@@ -544,18 +567,18 @@ func TestKeep(t *testing.T) {
 // the rest when most of the blob was read so.
 func TestKeepCopies(t *testing.T) {
 	c := open(t, t.TempDir(), 64<<20)
-	p, d := content(15, 5*block+100)
+	p, d := content(15, 7*block+100)
 	b := c.Blob(d, int64(len(p)))
 	b.FetchWith(func(_ context.Context, off, n int64) (io.ReadCloser, error) {
 		return io.NopCloser(bytes.NewReader(p[off : off+n])), nil
 	})
 	for _, r := range []struct{ off, end int }{
-		{5, 9}, {block - 1, block + 1}, {block + 1, 2 * block}, {2*block - 7, 4*block + 7}, {4 * block, 5*block - 1}, {5*block - 1, len(p)},
+		{5, 9}, {block - 1, block + 1}, {block + 1, 2 * block}, {2*block - 7, 6*block + 7}, {6 * block, 7*block - 1}, {7*block - 1, len(p)},
 	} {
 		b.Keep(bytes.Clone(p[r.off:r.end]), int64(r.off), nil)
 	}
-	eventually(t, "two blocks and the last one", func() bool { return c.Stats().FilledBytes >= 2*block+100 })
-	for i, want := range []bool{false, false, true, true, false, true} {
+	eventually(t, "four blocks and the last one", func() bool { return c.Stats().FilledBytes >= 4*block+100 })
+	for i, want := range []bool{false, false, true, true, true, true, false, true} {
 		if got := b.Cached(int64(i*block), 1) > 0; got != want {
 			t.Errorf("block %d is there: %v, want %v", i, got, want)
 		}

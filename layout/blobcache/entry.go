@@ -30,7 +30,8 @@ type entry struct {
 	verified atomic.Bool           // files.data is the whole blob, hashed
 	dead     atomic.Bool           // nothing more is to be had or kept
 	sealed   atomic.Bool           // nothing more is kept
-	dropped  atomic.Bool           // something was left out for lack of time
+	dropped  atomic.Bool           // something was left out
+	left     atomic.Int64          // bytes that were, for lack of time
 
 	mu     sync.Mutex // guards the following
 	opened bool

@@ -98,6 +98,7 @@ func (e *entry) leaveOut(n int) {
 		return
 	}
 	e.c.stats.dropped.Add(int64(n))
+	e.left.Add(int64(n))
 	e.dropped.Store(true)
 }
 

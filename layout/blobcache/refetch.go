@@ -8,13 +8,13 @@ import (
 // Fetch opens a range of a blob in the store.
 type Fetch func(ctx context.Context, off, n int64) (io.ReadCloser, error)
 
-// refetch fetches what was left out of a blob for lack of time, if that is not
-// most of it. It is called with c.mu held and without a reference to e, and
-// reports whether it has taken one.
+// refetch fetches what is missing of a blob of which something was left out, if
+// most of it was read. It is called with c.mu held and without a reference to e,
+// and reports whether it has taken one.
 func (c *Cache) refetch(e *entry) bool {
 	fetch := e.fetch
 	e.fetch = nil
-	if fetch == nil || c.closed || !e.dropped.Load() || e.dead.Load() || e.fill == nil || e.fill.missing > int64(len(e.fill.present)/2) {
+	if fetch == nil || c.closed || !e.dropped.Load() || e.dead.Load() || e.fill == nil || e.fill.missing*block-e.left.Load() > e.size/2 {
 		return false
 	}
 	gaps := e.fill.gaps()
