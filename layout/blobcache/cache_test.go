@@ -524,6 +524,40 @@ func TestFetchAgain(t *testing.T) {
 	}
 }
 
+// TestFetchAgainFull fetches nothing that there is no room for.
+func TestFetchAgainFull(t *testing.T) {
+	c := open(t, t.TempDir(), 1<<30)
+	p, d := content(16, 2*queueBuffer*queueBuffers)
+	b := c.Blob(d, int64(len(p)))
+	var fetched atomic.Int64
+	b.FetchWith(func(_ context.Context, off, n int64) (io.ReadCloser, error) {
+		return io.NopCloser(io.TeeReader(bytes.NewReader(p[off:off+n]), counter{&fetched})), nil
+	})
+	eventually(t, "the first count", func() bool { return c.usage.mu.TryLock() })
+	b.Fill(p, 0)
+	c.usage.mu.Unlock()
+	eventually(t, "that nothing waits", func() bool { return len(c.free) == queueBuffers })
+	c.usage.mu.Lock()
+	c.usage.fullUntil = time.Now().Add(time.Hour)
+	c.usage.mu.Unlock()
+	b.Close()
+	eventually(t, "that the blob is used no more", func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return b.e.refs == 0
+	})
+	if n := fetched.Load(); n > 0 || c.Stats().DroppedBytes == 0 {
+		t.Errorf("%d bytes were fetched, %d left out", n, c.Stats().DroppedBytes)
+	}
+}
+
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) Write(p []byte) (int, error) {
+	c.n.Add(int64(len(p)))
+	return len(p), nil
+}
+
 // TestKeep lends pieces, all of which must be given back once.
 func TestKeep(t *testing.T) {
 	c := open(t, t.TempDir(), 1<<30)

@@ -68,6 +68,13 @@ func (c *Cache) take(n int64) bool {
 	return true
 }
 
+// isFull reports whether take has failed a moment ago, or writing has.
+func (c *Cache) isFull() bool {
+	c.usage.mu.Lock()
+	defer c.usage.mu.Unlock()
+	return time.Now().Before(c.usage.fullUntil)
+}
+
 // count counts what is there, removes what processes that ended badly have left,
 // and evicts what a larger cache had room for.
 func (c *Cache) count() {

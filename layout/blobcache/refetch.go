@@ -2,6 +2,7 @@ package blobcache
 
 import (
 	"context"
+	"errors"
 	"io"
 )
 
@@ -70,7 +71,10 @@ func (f *filling) gaps() []gap {
 	return all
 }
 
-// fetchGap waits for the disk where a reader's bytes would be left out.
+var errNotKept = errors.New("there is no room for it")
+
+// fetchGap waits for the disk where a reader's bytes would be left out, and ends
+// where none of them would be kept.
 func (e *entry) fetchGap(ctx context.Context, fetch Fetch, g gap) error {
 	body, err := fetch(ctx, g.off, g.n)
 	if err != nil {
@@ -82,6 +86,10 @@ func (e *entry) fetchGap(ctx context.Context, fetch Fetch, g gap) error {
 		case <-e.c.free:
 		case <-ctx.Done():
 			return ctx.Err()
+		}
+		if e.sealed.Load() || e.c.isFull() {
+			e.c.free <- struct{}{}
+			return errNotKept
 		}
 		buf := e.c.freeBuffer()
 		n, err := io.ReadFull(body, buf[:min(queueBuffer, end-g.off)])
