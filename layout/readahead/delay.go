@@ -29,10 +29,11 @@ func (d *delay) isNear() bool {
 	return least > 0 && least < nearTime
 }
 
-// parts is how many parts of a window the store is to be asked for at once.
-func (d *delay) parts() int {
+// parts is how many parts of a window the store is to be asked for at once, and the
+// most bytes of each.
+func (d *delay) parts() (n int, size int64) {
 	if d.isNear() {
-		return nearParts
+		return nearParts, nearPart
 	}
-	return maxParts
+	return maxParts, maxPart
 }

@@ -156,7 +156,8 @@ func (f *File) find(off, end int64) []*part {
 	}
 	starved := slices.ContainsFunc(parts, func(p *part) bool { return !p.isThere(min(end, p.end())) })
 	if starved && end > w.pos && (!new || off == 0 && end >= firstPart) {
-		w.deepen(f.pool.delay.parts())
+		most, _ := f.pool.delay.parts()
+		w.deepen(most)
 	}
 	w.read += end - off
 	w.pos = max(w.pos, end)

@@ -11,16 +11,19 @@ const (
 	slack = 2 << 20
 
 	// firstPart is the least that is fetched for a window; a reader that asks
-	// for bulk at once gets a minPart. What a request costs besides its bytes is not
-	// to be seen any more in a maxPart.
+	// for bulk at once gets a minPart.
 	firstPart = 128 << 10
 	minPart   = 1 << 20
-	maxPart   = 16 << 20
 
-	// maxParts is how many are fetched at once. Of a store that is near two keep
-	// any reader busy: more would take memory, and the processor's caches.
-	maxParts  = 16
+	// maxParts is how many are fetched at once, of up to maxPart. All of them come
+	// side by side, so that larger ones take as much more memory.
+	maxParts = 16
+	maxPart  = 8 << 20
+
+	// Of a store that is near two keep any reader busy. Each comes so soon that what
+	// a request costs besides its bytes would count in a smaller one.
 	nearParts = 2
+	nearPart  = 16 << 20
 )
 
 // window is a place in a file from which on it is read in order.
@@ -65,9 +68,9 @@ func (w *window) isSparse() bool {
 }
 
 // partSize grows with the way that the reader has come.
-func (w *window) partSize() int64 {
+func (w *window) partSize(most int64) int64 {
 	size := int64(minPart)
-	for size < maxPart && size*4 <= w.pos-w.start {
+	for size < most && size*4 <= w.pos-w.start {
 		size *= 2
 	}
 	return size
@@ -123,7 +126,8 @@ func (w *window) demandNext(ctx context.Context, f *File, off, end int64) *part 
 	want := roundUp(need, firstPart)
 	bulk := w.depth > 0 || need >= firstPart
 	if bulk {
-		want = max(want, w.partSize())
+		_, most := f.pool.delay.parts()
+		want = max(want, w.partSize(most))
 	}
 	if rest := f.src.size - off; want > rest || bulk && rest-want < minPart/2 {
 		want = rest // rather than another request for so little
@@ -140,8 +144,9 @@ func (w *window) extend(ctx context.Context, f *File) {
 	if w.depth == 0 {
 		return
 	}
-	share, most := f.pool.share(f), f.pool.delay.parts()
-	size := min(w.partSize(), max(minPart, share/int64(most)/minPart*minPart))
+	share := f.pool.share(f)
+	most, largest := f.pool.delay.parts()
+	size := min(w.partSize(largest), max(minPart, share/int64(most)/minPart*minPart))
 	ahead := min(int64(min(w.depth, most))*size, share, 4*(w.pos-w.start)+4*minPart)
 	limit := min(f.src.size, w.pos+ahead)
 	running := 0

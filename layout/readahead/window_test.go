@@ -50,3 +50,19 @@ func TestDelay(t *testing.T) {
 		}
 	}
 }
+
+// TestPartSize: parts grow with the way of the reader, to what the store is good for.
+func TestPartSize(t *testing.T) {
+	for _, test := range []struct{ way, far, near int64 }{
+		{0, minPart, minPart},
+		{4*minPart - 1, minPart, minPart},
+		{4 * minPart, 2 * minPart, 2 * minPart},
+		{4 * maxPart, maxPart, nearPart},
+		{1 << 40, maxPart, nearPart},
+	} {
+		w := &window{start: 5, pos: 5 + test.way}
+		if far, near := w.partSize(maxPart), w.partSize(nearPart); far != test.far || near != test.near {
+			t.Errorf("after %d bytes parts of %d far and %d near, want %d and %d", test.way, far, near, test.far, test.near)
+		}
+	}
+}
