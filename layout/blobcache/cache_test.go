@@ -365,15 +365,23 @@ func TestNil(t *testing.T) {
 	}
 }
 
+// overfill fills while nothing can be written: as much as there are buffers for. The
+// rest must not wait.
+func overfill(t *testing.T, b *Blob, p []byte) {
+	t.Helper()
+	mu := &b.e.c.usage.mu
+	eventually(t, "the first count", mu.TryLock)
+	defer mu.Unlock()
+	b.Fill(p, 0)
+}
+
 // TestQueueFull reads while nothing can be written.
 func TestQueueFull(t *testing.T) {
 	c := open(t, t.TempDir(), 1<<30)
 	p, d := content(9, 2*queueBuffer*queueBuffers)
 	b := c.Blob(d, int64(len(p)))
 	defer b.Close()
-	eventually(t, "the first count", func() bool { return c.usage.mu.TryLock() })
-	b.Fill(p, 0) // as much as there are buffers for; the rest must not wait
-	c.usage.mu.Unlock()
+	overfill(t, b, p)
 	if s := c.Stats(); s.DroppedBytes < queueBuffer*(queueBuffers-2) {
 		t.Errorf("%d bytes were left out of %d", s.DroppedBytes, len(p))
 	}
@@ -500,9 +508,7 @@ func TestFetchAgain(t *testing.T) {
 				fetched.Add(n)
 				return io.NopCloser(bytes.NewReader(p[off : off+n])), nil
 			})
-			eventually(t, "the first count", func() bool { return c.usage.mu.TryLock() })
-			b.Fill(p[:test.read], 0)
-			c.usage.mu.Unlock()
+			overfill(t, b, p[:test.read])
 			b.Close()
 			if !test.want {
 				eventually(t, "that nothing waits", func() bool { return len(c.free) == queueBuffers })
@@ -533,9 +539,7 @@ func TestFetchAgainFull(t *testing.T) {
 	b.FetchWith(func(_ context.Context, off, n int64) (io.ReadCloser, error) {
 		return io.NopCloser(io.TeeReader(bytes.NewReader(p[off:off+n]), counter{&fetched})), nil
 	})
-	eventually(t, "the first count", func() bool { return c.usage.mu.TryLock() })
-	b.Fill(p, 0)
-	c.usage.mu.Unlock()
+	overfill(t, b, p)
 	eventually(t, "that nothing waits", func() bool { return len(c.free) == queueBuffers })
 	c.usage.mu.Lock()
 	c.usage.fullUntil = time.Now().Add(time.Hour)

@@ -33,8 +33,8 @@ type edge struct {
 // maxEdges bounds what lies between pieces that did not end where blocks do.
 const maxEdges = 8
 
-// edgeBuffers is memory for edges, of *[block]byte: reads here and there make two
-// each, which are seldom completed.
+// edgeBuffers is memory for edges, of *[block]byte: pieces that do not end where
+// blocks do make two each.
 var edgeBuffers = sync.Pool{New: func() any { return new([block]byte) }}
 
 func (b *edge) free() { edgeBuffers.Put((*[block]byte)(b.buf[:block])) }

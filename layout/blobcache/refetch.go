@@ -71,7 +71,7 @@ func (f *filling) gaps() []gap {
 	return all
 }
 
-var errNotKept = errors.New("there is no room for it")
+var errNotKept = errors.New("what is fetched would not be kept")
 
 // fetchGap waits for the disk where a reader's bytes would be left out, and ends
 // where none of them would be kept.
