@@ -25,13 +25,15 @@
 //
 // Those on S3 measure near (on loopback) and far (20 ms before each answer), count
 // the requests, and compare with a program on the SDK that does the least that
-// does the task, with rclone mount and with s3fs:
+// does the task (command raw, a new process each time, as the mounts are), with
+// rclone mount and with s3fs:
 //
 //	s3list     ls -lR of the store's own tree
 //	s3digests  every repository, tag and digest
 //	s3rsync    a backup of everything, and another one to the same place
 //	s3read     a blob of 1 GiB from one end to the other; its floor is the raw program
-//	           and a read of zeros through FUSE at once
+//	           and a read of zeros through FUSE at once, and beside them a file being
+//	           written if the mount has a disk cache
 //	s3random   64 KiB here and there in a large blob
 //	s3first    small files that nothing is known of yet, to their first byte
 //	s3put      a blob of 256 MiB copied in; its floor is the raw program and, at once,

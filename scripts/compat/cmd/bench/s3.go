@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"registryfs/scripts/compat/internal/proxy"
+	"registryfs/scripts/compat/internal/raw"
 	"registryfs/scripts/compat/internal/s3server"
 	"registryfs/scripts/compat/internal/store"
 	"registryfs/scripts/compat/internal/tools"
@@ -28,6 +29,7 @@ const (
 type s3Env struct {
 	*bench
 	server  *s3server.Server
+	rawPath string // the program
 	far     *proxy.Proxy
 	peers   []*peer
 	stores  map[string]*s3Store
@@ -80,6 +82,9 @@ func (b *bench) s3(ctx context.Context) (*s3Env, error) {
 	}
 	b.s3env = e // close ends the rest of it
 	if e.far, err = proxy.Start(proxy.Options{Target: e.server.Endpoint(), Delay: farDelay, Rate: farRate}); err != nil {
+		return nil, err
+	}
+	if e.rawPath, err = b.build(ctx, filepath.Join(b.root, "scripts", "compat"), "./cmd/raw"); err != nil {
 		return nil, err
 	}
 	if b.withPeers {
@@ -160,11 +165,11 @@ func (e *s3Env) store(ctx context.Context, name string, generate func(*store.Sto
 		return nil, err
 	}
 	start := time.Now()
-	raw := newRawS3(e.server.Endpoint(), name)
+	client := raw.New(e.server.Endpoint(), name)
 	var g errgroup.Group
 	g.SetLimit(8)
 	for _, o := range s.objects {
-		g.Go(func() error { return raw.put(ctx, o.key, filepath.Join(s.tree, o.key)) })
+		g.Go(func() error { return client.Put(ctx, o.key, filepath.Join(s.tree, o.key)) })
 	}
 	if err := g.Wait(); err != nil {
 		return nil, err
@@ -172,6 +177,12 @@ func (e *s3Env) store(ctx context.Context, name string, generate func(*store.Sto
 	e.log("bucket %s: %s, loaded in %.0f s", name, s, time.Since(start).Seconds())
 	e.stores[name] = s
 	return s, e.sync(ctx)
+}
+
+// object is one of a store.
+type object struct {
+	key  string
+	size int64
 }
 
 // String says how large the store is.

@@ -29,9 +29,9 @@ type phase struct {
 	rate    bool   // more is better
 	remount bool   // do it by a fresh mount with the caches of the last one
 
-	raw   func(context.Context, *rawS3) (float64, error)   // or nil
-	floor func(context.Context) (float64, error)           // or nil
-	mount func(context.Context, *s3Mount) (float64, error) // measures
+	raw   func(context.Context, rawProgram) (float64, error) // or nil
+	floor func(context.Context) (float64, error)             // or nil
+	mount func(context.Context, *s3Mount) (float64, error)   // measures
 	wants []want
 
 	// What came out.
@@ -56,7 +56,7 @@ const (
 
 // compare measures and prints.
 func (e *s3Env) compare(ctx context.Context, c *comparison) error {
-	raw := newRawS3(e.endpoint(c.far), c.store.bucket.Name)
+	raw := e.raw(c.store, c.far)
 	for range e.runs {
 		for _, p := range c.phases {
 			if err := p.measureBase(ctx, raw); err != nil {
@@ -80,7 +80,7 @@ func (e *s3Env) compare(ctx context.Context, c *comparison) error {
 	return nil
 }
 
-func (p *phase) measureBase(ctx context.Context, raw *rawS3) error {
+func (p *phase) measureBase(ctx context.Context, raw rawProgram) error {
 	if p.raw != nil {
 		v, err := p.raw(ctx, raw)
 		if err != nil {

@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
+
+	"registryfs/scripts/compat/internal/raw"
 )
 
 // distances are those of the server that are asked for.
@@ -24,15 +26,6 @@ func where(far bool) string {
 		return "far"
 	}
 	return "near"
-}
-
-// inSeconds measures what the raw program does.
-func inSeconds(do func(context.Context, *rawS3) error) func(context.Context, *rawS3) (float64, error) {
-	return func(ctx context.Context, r *rawS3) (float64, error) {
-		start := time.Now()
-		err := do(ctx, r)
-		return time.Since(start).Seconds(), err
-	}
 }
 
 // s3List lists the whole tree, as every backup does.
@@ -57,10 +50,7 @@ func (e *s3Env) listing(s *s3Store, far bool) *comparison {
 	list := func(ctx context.Context, m *s3Mount) (float64, error) { return ran(ctx, "ls", "-lR", m.path("")) }
 	cold := &phase{
 		task: fmt.Sprintf("`ls -lR` of %v, %s, cold", s, where(far)), format: "%.2f s",
-		raw: inSeconds(func(ctx context.Context, r *rawS3) error {
-			_, err := r.list(ctx, "")
-			return err
-		}),
+		raw: inSeconds(raw.Job{Work: "list"}),
 		floor: func(ctx context.Context) (float64, error) {
 			err := e.listFloor(ctx, s.tree, &floor)
 			return last(floor.cold), err
@@ -97,9 +87,7 @@ func (e *s3Env) s3Digests(ctx context.Context, s *s3Store) error {
 			task: fmt.Sprintf("`ls -l` of every `info/<name>/_digests`: %d repositories, %d tags, %s", e.sizes.medium.Repositories,
 				e.sizes.medium.Repositories*e.sizes.medium.Tags, where(far)),
 			format: "%.2f s",
-			raw: inSeconds(func(ctx context.Context, r *rawS3) error {
-				return r.tags(ctx, "docker/registry/v2/repositories/")
-			}),
+			raw:    inSeconds(raw.Job{Work: "tags", Prefix: "docker/registry/v2/repositories/"}),
 			mount: func(ctx context.Context, m *s3Mount) (float64, error) {
 				// Names have one to three parts, and no shell's glob says "any number".
 				return ran(ctx, "find", filepath.Join(m.mountpoint, "info"), "-name", "_[!d]*", "-prune", "-o", "-name", "_descriptors", "-prune", "-o",
@@ -135,14 +123,14 @@ func (e *s3Env) backingUp(s *s3Store, far bool) *comparison {
 	return &comparison{store: s, far: far, phases: []*phase{
 		{
 			task: fmt.Sprintf("`rsync -a` of %v, %s", s, where(far)), format: "%.2f s",
-			raw: inSeconds(func(ctx context.Context, r *rawS3) error {
+			raw: func(ctx context.Context, p rawProgram) (float64, error) {
 				dir, err := e.newDir("raw")
 				if err != nil {
-					return err
+					return 0, err
 				}
-				defer func() { _ = os.RemoveAll(dir) }()
-				return r.backup(ctx, dir)
-			}),
+				took, err := p.do(ctx, raw.Job{Work: "backup", Dir: dir})
+				return took, errors.Join(err, os.RemoveAll(dir))
+			},
 			mount: func(ctx context.Context, m *s3Mount) (float64, error) {
 				took, err := rsync(ctx, m)
 				if err != nil {
@@ -160,10 +148,7 @@ func (e *s3Env) backingUp(s *s3Store, far bool) *comparison {
 		},
 		{
 			task: "the same again, no change", format: "%.2f s", remount: true,
-			raw: inSeconds(func(ctx context.Context, r *rawS3) error {
-				_, err := r.list(ctx, "")
-				return err
-			}),
+			raw:   inSeconds(raw.Job{Work: "list"}),
 			mount: rsync,
 			wants: []want{most(secondLimit, "s"), fewRequests(10)},
 		},

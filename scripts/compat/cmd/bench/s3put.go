@@ -11,7 +11,8 @@ import (
 	"os"
 	"path"
 	"path/filepath"
-	"time"
+
+	"registryfs/scripts/compat/internal/raw"
 )
 
 // s3Put copies a large blob in.
@@ -29,29 +30,24 @@ func (e *s3Env) s3Put(ctx context.Context, s *s3Store) error {
 		return err
 	}
 	key := path.Join("docker/registry/v2/blobs/sha256", digest[:2], digest, "data")
+	put := raw.Job{Work: "put", Key: "raw-put", File: name}
 	for _, far := range e.distances() {
-		check := newRawS3(e.server.Endpoint(), s.bucket.Name)
+		check := raw.New(e.server.Endpoint(), s.bucket.Name)
 		cleanUp := func() error {
 			return errors.Join(os.RemoveAll(filepath.Join(s.bucket.Dir(), "raw-put")), e.sync(ctx))
 		}
 		p := &phase{
 			task: fmt.Sprintf("`cp` of %d MiB to `_blobs/sha256/<hex>`, %s", e.s3PutMiB, where(far)), format: "%.2f s",
-			raw: func(ctx context.Context, r *rawS3) (float64, error) {
-				start := time.Now()
-				err := r.put(ctx, "raw-put", name)
-				took := time.Since(start).Seconds()
+			raw: func(ctx context.Context, p rawProgram) (float64, error) {
+				took, err := p.do(ctx, put)
 				return took, errors.Join(err, cleanUp())
 			},
 			// The raw program puts while cp goes through FUSE to what hashes: the
 			// least for a mount that looks at what it puts.
 			floor: func(ctx context.Context) (float64, error) {
-				raw := newRawS3(e.endpoint(far), s.bucket.Name)
-				took, err := e.atOnce(ctx, s,
-					func(ctx context.Context) error { return raw.put(ctx, "raw-put", name) },
-					func(ctx context.Context, m *server) error {
-						_, err := ran(ctx, "cp", name, m.path(s.large().key))
-						return err
-					})
+				took, err := e.atOnce(ctx, s, far, put, func(ctx context.Context, m *server) (float64, error) {
+					return ran(ctx, "cp", name, m.path(s.large().key))
+				})
 				return took, errors.Join(err, cleanUp())
 			},
 			mount: func(ctx context.Context, m *s3Mount) (float64, error) {
@@ -65,7 +61,7 @@ func (e *s3Env) s3Put(ctx context.Context, s *s3Store) error {
 				if err != nil {
 					return 0, err
 				}
-				size, err := check.size(ctx, key)
+				size, err := check.Size(ctx, key)
 				if err == nil && size != e.s3PutMiB<<20 {
 					err = fmt.Errorf("%d bytes are in the bucket when cp returns", size)
 				}

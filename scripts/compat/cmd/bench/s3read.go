@@ -4,15 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"registryfs/scripts/compat/internal/raw"
 )
 
 // s3Read reads a large blob from one end to the other.
@@ -23,6 +25,7 @@ func (e *s3Env) s3Read(ctx context.Context, s *s3Store) error {
 		if far {
 			parallel, least = 16, 0.85
 		}
+		read := raw.Job{Work: "read", Key: blob.key, Size: blob.size, Part: 16 << 20, Parallel: parallel}
 		for _, v := range []struct {
 			reader, cache string
 			options       []string
@@ -38,16 +41,19 @@ func (e *s3Env) s3Read(ctx context.Context, s *s3Store) error {
 				phases: []*phase{{
 					task:   fmt.Sprintf("`%s` of %.0f MB, %s%s", v.reader, blob.mb(), where(far), v.cache),
 					format: "%.0f MB/s", rate: true,
-					raw: func(ctx context.Context, r *rawS3) (float64, error) {
-						start := time.Now()
-						err := r.read(ctx, blob, 16<<20, parallel)
-						return blob.mb() / time.Since(start).Seconds(), err
+					raw: func(ctx context.Context, p rawProgram) (float64, error) {
+						took, err := p.do(ctx, read)
+						return blob.mb() / took, err
 					},
 					floor: func(ctx context.Context) (float64, error) {
-						raw := newRawS3(e.endpoint(far), s.bucket.Name)
-						return e.bothRate(ctx, s, v.reader, blob, func(ctx context.Context) error {
-							return raw.read(ctx, blob, 16<<20, parallel)
-						})
+						works := []work{func(ctx context.Context, m *server) (float64, error) {
+							return ran(ctx, "sh", "-c", readers[v.reader], "sh", m.path(blob.key))
+						}}
+						if v.cache == "" {
+							works = append(works, e.writeFile(blob.size))
+						}
+						took, err := e.atOnce(ctx, s, far, read, works...)
+						return blob.mb() / took, err
 					},
 					mount: readRate(v.reader, blob),
 					wants: []want{leastOf(least, "raw", rawsOf)},
@@ -71,36 +77,43 @@ func readRate(reader string, o object) func(context.Context, *s3Mount) (float64,
 	}
 }
 
-// bothRate reads as many zeros from memory through FUSE while the raw program
-// fetches the object: what a mount could do that added nothing to either.
-func (e *s3Env) bothRate(ctx context.Context, s *s3Store, reader string, o object, fetch func(context.Context) error) (float64, error) {
-	took, err := e.atOnce(ctx, s, fetch, func(ctx context.Context, m *server) error {
-		_, err := ran(ctx, "sh", "-c", readers[reader], "sh", m.path(o.key))
-		return err
-	})
-	return o.mb() / took, err
-}
+// work is what a program does in a mount, and takes so many seconds.
+type work func(context.Context, *server) (float64, error)
 
-// atOnce does raw's work while a program works on a tree in memory, and returns how
-// many seconds both took.
-func (e *s3Env) atOnce(ctx context.Context, s *s3Store, raw func(context.Context) error, program func(context.Context, *server) error) (float64, error) {
+// atOnce does the raw program's work and at the same time others, on a tree in memory
+// through FUSE, and returns how many seconds the longest of them took: what a mount
+// could do that added nothing to any of it.
+func (e *s3Env) atOnce(ctx context.Context, s *s3Store, far bool, job raw.Job, others ...work) (float64, error) {
 	m, err := e.mountFloor(ctx, s.tree, "-direct")
 	if err != nil {
 		return 0, err
 	}
-	start := time.Now()
+	all := append(others, func(ctx context.Context, _ *server) (float64, error) { return e.raw(s, far).do(ctx, job) })
+	took := make([]float64, len(all))
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return raw(gctx) })
-	g.Go(func() error { return program(gctx, m) })
+	for i, do := range all {
+		g.Go(func() (err error) {
+			took[i], err = do(gctx, m)
+			return err
+		})
+	}
 	err = g.Wait()
-	took := time.Since(start).Seconds()
-	return took, errors.Join(err, m.stop())
+	return slices.Max(took), errors.Join(err, m.stop())
+}
+
+// writeFile writes a file of so many bytes, as the disk cache does.
+func (e *s3Env) writeFile(size int64) work {
+	return func(ctx context.Context, _ *server) (float64, error) {
+		name := filepath.Join(e.work, "written")
+		took, err := ran(ctx, "dd", "if=/dev/zero", "of="+name, "bs=1M", "iflag=count_bytes", fmt.Sprintf("count=%d", size), "status=none")
+		return took, errors.Join(err, os.Remove(name))
+	}
 }
 
 // s3Again reads a blob that the disk cache has, by a fresh mount.
 func (e *s3Env) s3Again(ctx context.Context, s *s3Store) error {
 	blob := s.large()
-	local := func(ctx context.Context, _ *rawS3) (float64, error) {
+	local := func(ctx context.Context, _ rawProgram) (float64, error) {
 		took, err := ran(ctx, "cat", filepath.Join(s.tree, blob.key))
 		return blob.mb() / took, err
 	}
@@ -156,9 +169,7 @@ func (e *s3Env) s3Random(ctx context.Context, s *s3Store) error {
 		p := &phase{
 			task:   fmt.Sprintf("%d random reads of 64 KiB, %s, p50", e.s3Reads, where(far)),
 			format: "%.2f ms",
-			raw: func(ctx context.Context, raw *rawS3) (float64, error) {
-				return raw.getRanges(ctx, blob.key, offsets, randomSize)
-			},
+			raw:    inMilliseconds(raw.Job{Work: "ranges", Key: blob.key, Size: randomSize, Offsets: offsets}),
 			mount: func(ctx context.Context, m *s3Mount) (_ float64, err error) {
 				f, err := os.Open(m.path(blob.key))
 				if err != nil {
@@ -166,13 +177,18 @@ func (e *s3Env) s3Random(ctx context.Context, s *s3Store) error {
 				}
 				defer func() { err = errors.Join(err, f.Close()) }()
 				buf := make([]byte, randomSize)
-				return medianOf(offsets, func(off int64) error {
+				var times samples
+				for _, off := range offsets {
 					if ctx.Err() != nil {
-						return ctx.Err()
+						return 0, ctx.Err()
 					}
-					_, err := f.ReadAt(buf, off)
-					return err
-				})
+					start := time.Now()
+					if _, err := f.ReadAt(buf, off); err != nil {
+						return 0, err
+					}
+					times = append(times, time.Since(start).Seconds()*1e3)
+				}
+				return times.median(), nil
 			},
 			wants: []want{mostOf(1.25, "raw", rawsOf)},
 		}
@@ -274,17 +290,12 @@ func firstFiles(s *s3Store, n int) (files []firstFile, err error) {
 }
 
 // firstRaw gets the objects of each file, one after the other.
-func firstRaw(files []firstFile, keys func(firstFile) []string) func(context.Context, *rawS3) (float64, error) {
-	return func(ctx context.Context, r *rawS3) (float64, error) {
-		return medianOf(files, func(f firstFile) error {
-			for _, key := range keys(f) {
-				if err := r.get(ctx, io.Discard, key, ""); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
+func firstRaw(files []firstFile, keys func(firstFile) []string) func(context.Context, rawProgram) (float64, error) {
+	job := raw.Job{Work: "get"}
+	for _, f := range files {
+		job.Files = append(job.Files, keys(f))
 	}
+	return inMilliseconds(job)
 }
 
 // firstMount takes the median of the files' times to their first byte, each after
