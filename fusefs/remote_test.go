@@ -53,6 +53,9 @@ func TestRemoteListings(t *testing.T) {
 		{"ls raw/docker/registry/v2", 2, 9},
 		{"find raw -maxdepth 2 | head", 3, 3},
 		{"find repositories -maxdepth 1", 31, 2},
+		// The names alone, 31 requests, and pages of what is below them.
+		{"find info -name '_*' -prune", 31, 35},
+		{"find info -name '_[!d]*' -prune -o -name _descriptors -prune -o -name _digests -prune -exec ls -l {} +", 30 * 20, 45},
 	} {
 		t.Run(test.script, func(t *testing.T) {
 			m, c := newRemote(t, repositories, tags)

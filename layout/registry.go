@@ -161,7 +161,7 @@ type Child struct {
 // repository, so that one listing tells both.
 func (r *Registry) Names(ctx context.Context, parent RepositoryName) iter.Seq2[Child, error] {
 	return func(yield func(Child, error) bool) {
-		for info, err := range drivers.ListInfo(ctx, r.driver, repositoryPath(parent)) {
+		for info, err := range drivers.ListInfo(ahead.Names(ctx), r.driver, repositoryPath(parent)) {
 			if isAbsent(err) && parent == "" {
 				return
 			}

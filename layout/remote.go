@@ -50,9 +50,12 @@ func (r *Registry) readAhead() {
 	if !drivers.IsRemote(r.driver) {
 		return
 	}
-	r.ahead = ahead.New(r.driver, ahead.Options{Expect: expected, Scattered: blobAlgorithmPath("sha256")})
+	r.ahead = ahead.New(r.driver, ahead.Options{Expect: expected, Scattered: blobAlgorithmPath("sha256"), Nested: nested})
 	r.driver = r.ahead
 }
+
+// nested reports whether a directory of a repository is part of a longer name.
+func nested(name string) bool { return !strings.HasPrefix(name, "_") }
 
 // expected is what a link holds if it is as a registry writes it: nearly always
 // the digest it is named after, and of a tag's current link one of its index.

@@ -10,6 +10,7 @@ const (
 	adding              // asks it for what is there; that nothing is may be as old as under reading
 	reading             // not older than the TTL
 	listing             // as old as the listing of a live walk
+	names               // listing, and of the directories in it for their names only
 	whole               // listing, and of all that is below the directory
 )
 
@@ -29,6 +30,15 @@ func Reading(ctx context.Context) context.Context {
 // Listing marks the accesses of somebody who lists directories.
 func Listing(ctx context.Context) context.Context {
 	return context.WithValue(ctx, markKey{}, listing)
+}
+
+// Names marks a ListInfo that may be followed by those of the directories in it, and
+// not by accesses to what else is below them. Without a mark before, it is none.
+func Names(ctx context.Context) context.Context {
+	if markOf(ctx) != listing {
+		return ctx
+	}
+	return context.WithValue(ctx, markKey{}, names)
 }
 
 // Whole marks a ListInfo that is to be followed by accesses to all that is below

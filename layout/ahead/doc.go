@@ -8,6 +8,10 @@
 // walker leaves. A walker that jumps gets a new stream where it is: nothing is
 // read to get there. One directory listed alone costs what it always did.
 //
+// A walk that asks only for the names of directories, under Names, has them listed
+// one by one, the next ones before it asks: most of what a flat listing would read is
+// below them.
+//
 // Programs that write, such as rsync, list nothing. They look up name after name,
 // most of which are not there. StatNamed answers them from single pages, read where
 // they are, from what it has found not to be there, and from what was written.

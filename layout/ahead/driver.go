@@ -25,6 +25,9 @@ type Options struct {
 	// names that begin with hex digits, evenly spread: it is listed as a whole
 	// when a listing asks for many of them. "" is none.
 	Scattered string
+	// Nested reports whether a directory of this name, in one that is listed under
+	// Names, is going to be listed so too. nil is all.
+	Nested func(name string) bool
 }
 
 // Expected is what a file may hold: an ETag that is the MD5 of it proves that.

@@ -24,6 +24,7 @@ func TestDriverListing(t *testing.T) {
 	for name, mark := range map[string]func(context.Context) context.Context{
 		"reading": Reading,
 		"listing": Listing,
+		"names":   func(ctx context.Context) context.Context { return Names(Listing(ctx)) },
 		"whole":   func(ctx context.Context) context.Context { return Whole(Listing(ctx)) },
 	} {
 		t.Run(name, func(t *testing.T) {

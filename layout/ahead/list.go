@@ -28,7 +28,7 @@ func (d *Driver) ListInfo(ctx context.Context, dir string) iter.Seq2[drivers.Fil
 		}
 		c := childScan{dir: dir, yield: yield}
 		c.low, _ = bounds(dir)
-		if d.list(ctx, dir, m == whole, c.scan, yield) && !c.some && dir != "/" {
+		if d.list(ctx, dir, m, c.scan, yield) && !c.some && dir != "/" {
 			yield(nil, d.notFound(dir))
 		}
 	}
@@ -54,7 +54,7 @@ func (d *Driver) WalkInfo(ctx context.Context, from, startAfter string) iter.Seq
 			}
 			return nil
 		}
-		if d.list(ctx, from, true, flow, yield) && !some && from != "/" {
+		if d.list(ctx, from, whole, flow, yield) && !some && from != "/" {
 			yield(nil, d.notFound(from))
 		}
 	}
@@ -103,16 +103,16 @@ func (c *childScan) scan(p *page, i, j int) error {
 	return nil
 }
 
-// list hands the files below dir to flow, page by page, from a stream or, if all
-// of them are wanted, from the store. Otherwise, and when there is an error, it
+// list hands the files below dir to flow, page by page, from a stream or, if the
+// mark wants all of them, from the store. Otherwise, and when there is an error, it
 // yields the answer of the driver inside. It reports whether flow has had all.
-func (d *Driver) list(ctx context.Context, dir string, all bool, flow func(p *page, i, j int) error, yield func(drivers.FileInfo, error) bool) bool {
-	s, direct := d.source(ctx, dir, all)
+func (d *Driver) list(ctx context.Context, dir string, m mark, flow func(p *page, i, j int) error, yield func(drivers.FileInfo, error) bool) bool {
+	s, direct := d.source(ctx, dir, m)
 	if s == nil {
 		if direct != nil {
 			direct(yield)
-		} else {
-			d.listInner(ctx, dir, yield)
+		} else if found := d.listInner(ctx, dir, yield); m == names {
+			d.foundNames(dir, found)
 		}
 		return false
 	}
@@ -125,20 +125,24 @@ func (d *Driver) list(ctx context.Context, dir string, all bool, flow func(p *pa
 
 // source finds or makes what can answer a listing of dir: a stream that knows it
 // or, if all is wanted, will know it; or the listing itself, read ahead.
-func (d *Driver) source(ctx context.Context, dir string, all bool) (*stream, iter.Seq2[drivers.FileInfo, error]) {
+func (d *Driver) source(ctx context.Context, dir string, m mark) (*stream, iter.Seq2[drivers.FileInfo, error]) {
+	all := m == whole
 	low, high := bounds(dir)
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.walks.advance(d, dir, all)
+	d.walks.advance(d, dir, m)
 	if s := d.knows(dir, low, high, all); s != nil {
 		return d.serve(s, dir, low), nil
 	}
 	if !all {
 		if l := d.lists[dir]; l != nil {
+			if m == names {
+				d.walks.nameWalk.step(d, dir)
+			}
 			return nil, d.take(ctx, l)
 		}
 	}
-	s := d.missed(dir, all)
+	s := d.missed(dir, m)
 	waited := 0
 	for s != nil && !s.gone {
 		now := time.Now()
@@ -150,7 +154,7 @@ func (d *Driver) source(ctx context.Context, dir string, all bool) (*stream, ite
 			s = nil // too old, or too large
 			continue
 		case !within && (waited > 0 || s.idle() && s.read > 0), s.ended:
-			s = d.jump(s, dir, now)
+			s = d.jump(s, dir, m, now)
 			waited = 0
 			continue
 		}
@@ -278,9 +282,8 @@ func (d *Driver) flowDirect(ctx context.Context, dir, at string, fn func(p *page
 }
 
 // listInner lists one directory of the driver inside, and notes what a walk's
-// next steps can be.
-func (d *Driver) listInner(ctx context.Context, dir string, yield func(drivers.FileInfo, error) bool) {
-	var names []string
+// next steps can be: the directories in it, unless not all were wanted.
+func (d *Driver) listInner(ctx context.Context, dir string, yield func(drivers.FileInfo, error) bool) (names []string) {
 	asked, forgot := d.beginAsking()
 	defer d.endAsking(func() {})
 	for info, err := range drivers.ListInfo(ctx, d.inner, dir) {
@@ -291,8 +294,9 @@ func (d *Driver) listInner(ctx context.Context, dir string, yield func(drivers.F
 			names = append(names, baseName(info.Path()))
 		}
 		if !yield(info, err) || err != nil {
-			return
+			return nil
 		}
 	}
 	d.named(dir, names, asked, forgot)
+	return names
 }

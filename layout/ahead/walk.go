@@ -14,6 +14,7 @@ import (
 type walks struct {
 	recent   []visit // listings that were asked of the store, the newest last
 	siblings siblings
+	nameWalk nameWalk
 	names    []namedDir // the directories listed last, with their directories
 
 	wasted int // streams in sequence that the walker left without use
@@ -23,7 +24,7 @@ type walks struct {
 // visit is one listing that nothing that was read could answer.
 type visit struct {
 	dir  string
-	all  bool
+	mark mark
 	dirs bool // there were directories in it
 	at   time.Time
 }
@@ -45,21 +46,22 @@ const (
 
 // missed notes a listing that has to be read, and returns the stream that
 // follows the walk it is part of, if it is. The lock is held.
-func (d *Driver) missed(dir string, all bool) *stream {
+func (d *Driver) missed(dir string, m mark) *stream {
 	now := time.Now()
 	w := &d.walks
 	w.recent = slices.DeleteFunc(w.recent, func(v visit) bool { return now.Sub(v.at) > patience })
-	v := visit{dir: dir, all: all, at: now}
+	v := visit{dir: dir, mark: m, at: now}
 	w.recent = append(w.recent, v)
 	if len(w.recent) > maxRecent {
 		w.recent = w.recent[1:]
 	}
-	if s := d.following(dir, now); s != nil {
+	if s := d.following(dir, m, now); s != nil {
 		return s
 	}
-	if d.findSiblings(v) {
+	if m == names && d.missedName(dir) || d.findSiblings(v) || m == names {
 		return nil
 	}
+	w.nameWalk = nameWalk{}
 	from, start, ok := w.sequence()
 	if !ok {
 		return nil
@@ -68,7 +70,7 @@ func (d *Driver) missed(dir string, all bool) *stream {
 }
 
 // following is the stream of a walk that is or will soon be at dir.
-func (d *Driver) following(dir string, now time.Time) *stream {
+func (d *Driver) following(dir string, m mark, now time.Time) *stream {
 	low, high := bounds(dir)
 	var before, any *stream
 	for _, s := range d.streams {
@@ -86,14 +88,14 @@ func (d *Driver) following(dir string, now time.Time) *stream {
 	if before != nil || any == nil {
 		return before
 	}
-	return d.jump(any, dir, now)
+	return d.jump(any, dir, m, now)
 }
 
 // jump starts a stream where the walker of s has gone. One that leaves stream
 // after stream unused is no walker of subtrees, and gets none for a while.
-func (d *Driver) jump(s *stream, dir string, now time.Time) *stream {
+func (d *Driver) jump(s *stream, dir string, m mark, now time.Time) *stream {
 	w := &d.walks
-	if s.gone || !s.walk {
+	if s.gone || !s.walk || m == names {
 		return nil
 	}
 	if w.rest > 0 {
@@ -120,17 +122,24 @@ func (d *Driver) startWalk(from, start string) *stream {
 }
 
 // sequence reports whether the last three listings were steps of a walk, what
-// directory it is of, and where it is.
+// directory it is of, and where it is. Of those under Names these count that the walk
+// has come through.
 func (w *walks) sequence() (from, start string, ok bool) {
 	const steps = 3
 	last := w.recent[len(w.recent)-1]
 	from = last.dir
 	at, n := last, 1
 	parent := ""
-	for i := len(w.recent) - 2; i >= 0 && n < steps; i-- {
+	for i := len(w.recent) - 2; i >= 0; i-- {
 		v := w.recent[i]
 		if drivers.ComparePaths(v.dir, at.dir) >= 0 {
 			continue
+		}
+		if v.mark == names && !isIn(last.dir, v.dir) {
+			continue
+		}
+		if n >= steps && v.mark != names {
+			break
 		}
 		if n == 1 && isIn(last.dir, v.dir) {
 			parent = v.dir // all of it is going to be walked
@@ -143,7 +152,7 @@ func (w *walks) sequence() (from, start string, ok bool) {
 	if parent != "" {
 		start, _ = bounds(parent)
 	}
-	return from, start, n == steps
+	return from, start, n >= steps
 }
 
 // commonDir is the deepest directory that both are in.
@@ -221,7 +230,7 @@ func (d *Driver) listedDir(path string, now time.Time) bool {
 type siblings struct {
 	parent string // "" is none
 	rest   string // from the sibling on: "" or "/a/b"
-	all    bool
+	mark   mark
 	names  []string
 	step   int // 1 or, as a shell's globs go, -1
 	next   int // the first that has not been asked for
@@ -240,7 +249,7 @@ const (
 func (d *Driver) findSiblings(v visit) bool {
 	w := &d.walks
 	n := len(w.recent)
-	if g := &w.siblings; g.parent != "" && v.at.Sub(g.at) <= patience && g.all == v.all && strings.HasSuffix(v.dir, g.rest) {
+	if g := &w.siblings; g.parent != "" && v.at.Sub(g.at) <= patience && g.mark == v.mark && strings.HasSuffix(v.dir, g.rest) {
 		// The same, below another directory.
 		parent := parentOf(strings.TrimSuffix(v.dir, g.rest))
 		if names := w.namesOf(parent); names != nil && (g.rest != "" || parent != g.parent) {
@@ -273,7 +282,7 @@ func (d *Driver) findSiblings(v visit) bool {
 // alike reports whether two listings are of the same place in two siblings, and
 // not of two leaves of a tree.
 func alike(a, b visit) (parent, rest string, ok bool) {
-	if a.all != b.all || a.dir == b.dir {
+	if a.mark != b.mark || a.dir == b.dir {
 		return "", "", false
 	}
 	parent = commonDir(a.dir, b.dir)
@@ -297,14 +306,14 @@ func (d *Driver) follow(v visit, parent, rest string, names []string, step int) 
 	if step < 0 {
 		next = len(names) - 1
 	}
-	d.walks.siblings = siblings{parent: parent, rest: rest, all: v.all, names: names, step: step, next: next, window: firstSiblings, at: v.at}
-	d.walks.advance(d, v.dir, v.all)
+	d.walks.siblings = siblings{parent: parent, rest: rest, mark: v.mark, names: names, step: step, next: next, window: firstSiblings, at: v.at}
+	d.walks.advance(d, v.dir, v.mark)
 }
 
 // advance reads on when a walk of siblings has come to dir.
-func (w *walks) advance(d *Driver, dir string, all bool) {
+func (w *walks) advance(d *Driver, dir string, m mark) {
 	g := &w.siblings
-	if g.parent == "" || g.all != all || !isIn(dir, g.parent) || !strings.HasSuffix(dir, g.rest) {
+	if g.parent == "" || g.mark != m || !isIn(dir, g.parent) || !strings.HasSuffix(dir, g.rest) {
 		return
 	}
 	low, _ := bounds(g.parent)
@@ -320,12 +329,14 @@ func (w *walks) advance(d *Driver, dir string, all bool) {
 		g.next = i + g.step
 	}
 	for ; g.next >= 0 && g.next < len(g.names) && (g.next-i)*g.step <= g.window; g.next += g.step {
-		d.prefetch(low+g.names[g.next]+g.rest, all)
+		d.prefetch(low+g.names[g.next]+g.rest, m)
 	}
 	g.window = min(2*g.window, mostSiblings)
 }
 
-func (d *Driver) prefetch(dir string, all bool) {
+// prefetch begins to read a listing that is going to be asked for under the mark.
+func (d *Driver) prefetch(dir string, m mark) {
+	all := m == whole
 	low, high := bounds(dir)
 	if d.knows(dir, low, high, all) != nil || d.lists[dir] != nil {
 		return
@@ -348,6 +359,9 @@ func (d *Driver) prefetch(dir string, all bool) {
 			}
 			l.infos = append(l.infos, info)
 		}
+		if m == names {
+			d.foundNames(dir, l.names())
+		}
 	}()
 }
 
@@ -358,6 +372,16 @@ type childList struct {
 	ready      chan struct{} // closed when the following are filled in
 	infos      []drivers.FileInfo
 	failed     bool
+}
+
+// names are those of the directories in it.
+func (l *childList) names() (names []string) {
+	for _, info := range l.infos {
+		if info.IsDir() {
+			names = append(names, baseName(info.Path()))
+		}
+	}
+	return names
 }
 
 // take is the listing, which serves once.
@@ -381,16 +405,12 @@ func (d *Driver) take(ctx context.Context, l *childList) iter.Seq2[drivers.FileI
 				d.listInner(ctx, dir, yield)
 				return
 			}
-			var names []string
 			for _, info := range l.infos {
-				if info.IsDir() {
-					names = append(names, baseName(info.Path()))
-				}
 				if !yield(info, nil) {
 					return
 				}
 			}
-			d.named(dir, names, l.asked, l.forgot)
+			d.named(dir, l.names(), l.asked, l.forgot)
 		}
 	}
 	return nil
