@@ -30,7 +30,8 @@
 //
 //	s3list     ls -lR of the store's own tree
 //	s3digests  every repository, tag and digest
-//	s3rsync    a backup of everything, and another one to the same place
+//	s3rsync    a backup of everything, and another one to the same place; its floor is
+//	           the same of a tree in memory
 //	s3read     a blob of 1 GiB from one end to the other; its floor is the raw program
 //	           and a read of zeros through FUSE at once, and beside them a file being
 //	           written if the mount has a disk cache

@@ -69,6 +69,26 @@ func (e *s3Env) listing(s *s3Store, far bool) *comparison {
 	return &comparison{store: s, far: far, phases: []*phase{cold, again}}
 }
 
+// rsyncFloor takes a backup of a tree in memory twice, by a fresh mount each time.
+func (e *s3Env) rsyncFloor(ctx context.Context, tree string, to *backups) error {
+	dir, err := e.newDir("floor-backup")
+	if err != nil {
+		return err
+	}
+	for _, times := range []*samples{&to.first, &to.second} {
+		m, err := e.mountFloor(ctx, tree)
+		if err != nil {
+			return err
+		}
+		took, err := ran(ctx, "rsync", "-a", m.path("")+"/", dir+"/")
+		if err = errors.Join(err, m.stop(), e.sync(ctx)); err != nil {
+			return err
+		}
+		*times = append(*times, took)
+	}
+	return os.RemoveAll(dir)
+}
+
 func last(s samples) float64 {
 	if len(s) == 0 {
 		return 0
@@ -120,6 +140,7 @@ func (e *s3Env) backingUp(s *s3Store, far bool) *comparison {
 	rsync := func(ctx context.Context, m *s3Mount) (float64, error) {
 		return ran(ctx, "rsync", "-a", m.path("")+"/", m.scratch+"/")
 	}
+	var floor backups
 	return &comparison{store: s, far: far, phases: []*phase{
 		{
 			task: fmt.Sprintf("`rsync -a` of %v, %s", s, where(far)), format: "%.2f s",
@@ -130,6 +151,10 @@ func (e *s3Env) backingUp(s *s3Store, far bool) *comparison {
 				}
 				took, err := p.do(ctx, raw.Job{Work: "backup", Dir: dir})
 				return took, errors.Join(err, os.RemoveAll(dir))
+			},
+			floor: func(ctx context.Context) (float64, error) {
+				err := e.rsyncFloor(ctx, s.tree, &floor)
+				return last(floor.first), err
 			},
 			mount: func(ctx context.Context, m *s3Mount) (float64, error) {
 				took, err := rsync(ctx, m)
