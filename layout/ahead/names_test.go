@@ -2,6 +2,7 @@ package ahead
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
 	"slices"
@@ -110,13 +111,54 @@ func TestNamesAtOnce(t *testing.T) {
 	}
 }
 
-// late is a store whose listings take a while.
+// TestNamesFail: a listing that fails before it is asked for is tried again when it
+// is, and its error is the walker's.
+func TestNamesFail(t *testing.T) {
+	paths, dirs := nameTree(20, 1)
+	_, _, inner := newStore(t, Options{}, paths...)
+	const dir = "/names/t07"
+	for _, failures := range []int{1, 100} {
+		broken := &late{StorageDriver: drivertest.Remote(inner), fail: map[string]int{dir: failures}}
+		d := New(broken, Options{Nested: nestedName})
+		var failed []string
+		for _, dir := range dirs {
+			n := 0
+			for _, err := range d.ListInfo(Names(Listing(t.Context())), dir) {
+				n++
+				if err != nil && !errors.Is(err, errBroken) {
+					t.Errorf("ListInfo(%q) = %v, want %v", dir, err, errBroken)
+				}
+				if err != nil {
+					failed = append(failed, dir)
+				}
+			}
+			if n == 0 {
+				t.Errorf("ListInfo(%q) shows nothing", dir)
+			}
+		}
+		var want []string
+		if failures > 1 {
+			want = []string{dir}
+		}
+		if !slices.Equal(failed, want) {
+			t.Errorf("with %d failures of %s %q failed, want %q", failures, dir, failed, want)
+		}
+		if broken.fails(dir) && failures == 1 {
+			t.Errorf("%s was not listed", dir)
+		}
+	}
+}
+
+var errBroken = errors.New("broken")
+
+// late is a store whose listings take a while, and fail as often as is said.
 type late struct {
 	drivers.StorageDriver
 	by time.Duration
 
 	mu        sync.Mutex // guards the following
 	now, most int
+	fail      map[string]int // by directory
 }
 
 func (l *late) IsRemote() bool { return true }
@@ -125,9 +167,22 @@ func (l *late) ListInfo(ctx context.Context, dir string) iter.Seq2[drivers.FileI
 	return func(yield func(drivers.FileInfo, error) bool) {
 		l.count(1)
 		time.Sleep(l.by)
-		l.count(-1)
+		if l.count(-1); l.fails(dir) {
+			yield(nil, errBroken)
+			return
+		}
 		drivers.ListInfo(ctx, l.StorageDriver, dir)(yield)
 	}
+}
+
+func (l *late) fails(dir string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.fail[dir] == 0 {
+		return false
+	}
+	l.fail[dir]--
+	return true
 }
 
 func (l *late) count(n int) {
