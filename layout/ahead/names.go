@@ -32,7 +32,7 @@ func (d *Driver) missedName(dir string) bool {
 	}
 	w.step(d, dir)
 	if len(w.due) == 0 {
-		w.due = d.walks.namesAfter(dir, w.from, d.nested)
+		w.due = d.namesAfter(dir, w.from)
 		w.fill(d)
 	}
 	return true
@@ -100,39 +100,35 @@ func (d *Driver) foundNames(dir string, names []string) {
 	if !w.live(dir) {
 		return
 	}
-	var found []string
-	low, _ := bounds(dir)
-	for _, name := range names {
-		if path := low + name; d.nested(name) && drivers.ComparePaths(path, w.dir) > 0 {
-			found = append(found, path)
-		}
-	}
-	slices.SortFunc(found, drivers.ComparePaths)
+	found := d.nestedAfter(w.dir, dir, names)
 	i, _ := slices.BinarySearchFunc(w.due, dir, drivers.ComparePaths)
 	w.due = slices.Insert(w.due, i, found...)
 	w.due = w.due[:min(len(w.due), maxNames)]
 	w.fill(d)
 }
 
-// namesAfter are the known directories of a walk that follow dir and what is in it.
-func (w *walks) namesAfter(dir, from string, nested func(string) bool) (after []string) {
-	for dir != from {
-		parent := parentOf(dir)
-		names := w.namesOf(parent)
-		i, found := slices.BinarySearch(names, baseName(dir))
-		if found {
-			i++
-		}
-		low, _ := bounds(parent)
-		for _, name := range names[i:] {
-			if nested(name) {
-				after = append(after, low+name)
-			}
-		}
-		dir = parent
+// namesAfter are the known directories of a walk of from that follow dir and what is
+// in it.
+func (d *Driver) namesAfter(dir, from string) (after []string) {
+	for at := dir; at != from; at = parentOf(at) {
+		parent := parentOf(at)
+		after = append(after, d.nestedAfter(dir, parent, d.walks.namesOf(parent))...)
 	}
 	slices.SortFunc(after, drivers.ComparePaths)
 	return after
+}
+
+// nestedAfter are the directories in dir of these names that a walk of names comes to
+// after it was at a path, in its order.
+func (d *Driver) nestedAfter(at, dir string, names []string) (paths []string) {
+	low, _ := bounds(dir)
+	for _, name := range names {
+		if path := low + name; d.nested(name) && drivers.ComparePaths(path, at) > 0 {
+			paths = append(paths, path)
+		}
+	}
+	slices.SortFunc(paths, drivers.ComparePaths)
+	return paths
 }
 
 func (d *Driver) nested(name string) bool { return d.opts.Nested == nil || d.opts.Nested(name) }
